@@ -1,0 +1,1 @@
+"""Tests: pure units, packaging, and the loop on real hosts."""

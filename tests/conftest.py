@@ -1,0 +1,33 @@
+"""What holds for every test: a test that was skipped has failed, so nothing is left out in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one. An expected failure is no skip."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a skipped module into a failed one."""
+    report = yield
+    if report.skipped:
+        fail(report)
+    return report
+
+
+def fail(report: Any) -> None:
+    """Say that skipping is not allowed, with the reason that was given for it."""
+    reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"Nothing may be skipped in silence: {report.nodeid} ({reason})"
