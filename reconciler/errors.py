@@ -1,0 +1,65 @@
+"""Every error that can reach a person.
+
+    ReconcilerError          one clear sentence, and ``hint``: what to do next
+    ├── ConfigError          the daemon's own configuration
+    ├── StateError           the state directory: full, unreadable, locked by another daemon
+    ├── GitError             git said no, or was not reached
+    │   ├── Unreachable      the repository could not be reached now; worth a retry
+    │   ├── Rewritten        the branch no longer descends from the accepted commit
+    │   ├── Gone             the branch is not there, or the repository is empty
+    │   └── Corrupt          the local clone is damaged and has to be made again
+    ├── Refused              a revision or plan that must not be applied, with its reasons
+    └── LaunchError          Ansible itself could not run
+
+Library code raises these and never exits; only the command line turns them into exit codes.
+"""
+
+from __future__ import annotations
+
+
+class ReconcilerError(Exception):
+    """A failure told in one sentence, with the next step as ``hint``."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}\n  {self.hint}" if self.hint else message
+
+
+class ConfigError(ReconcilerError):
+    """The configuration of this daemon cannot be used."""
+
+
+class StateError(ReconcilerError):
+    """The state directory cannot be used, so nothing may be applied."""
+
+
+class GitError(ReconcilerError):
+    """git refused or failed."""
+
+
+class Unreachable(GitError):
+    """The repository cannot be reached now."""
+
+
+class Rewritten(GitError):
+    """The branch does not descend from the commit accepted last."""
+
+
+class Gone(GitError):
+    """The branch does not exist, or the repository is empty."""
+
+
+class Corrupt(GitError):
+    """The local clone is damaged; it holds nothing that the remote and the state do not."""
+
+
+class Refused(ReconcilerError):
+    """A revision or plan that must not be applied."""
+
+
+class LaunchError(ReconcilerError):
+    """Ansible could not be started, or died before it said anything."""
