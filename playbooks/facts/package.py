@@ -1,0 +1,75 @@
+"""Which version of a package is installed, from the database of dpkg or rpm.
+
+Runs on the hosts, bundled with the other collectors; imports nothing but the standard library.
+It changes nothing and runs one command, however many packages are asked for.
+"""
+
+import os
+import shutil
+import subprocess
+
+TIMEOUT = 30  # seconds; a healthy database answers within one
+DPKG = ["dpkg-query", "-W", "-f", "${Package}\t${Architecture}\t${Version}\t${db:Status-Status}\n", "--"]
+RPM = ["rpm", "-q", "--qf", "%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\tinstalled\n", "--"]
+ABSENT = {"version": None, "status": "not-installed"}
+
+
+def collect(asked):
+    """Package name, with ``:arch`` where it matters → ``{"version": str or None, "status": str}``.
+
+    ``status`` is dpkg's word; rpm knows ``installed`` and ``not-installed`` only.
+    """
+    if not asked:
+        return {}
+    try:
+        find = find_dpkg if shutil.which("dpkg-query") else find_rpm
+        return find(sorted(asked))
+    except Exception as error:
+        return {name: {"error": str(error)} for name in asked}
+
+
+def find_dpkg(names):
+    """What dpkg knows. Its own entry tells the architecture that a name without one means."""
+    rows = query(DPKG + names + ["dpkg"])
+    known = {(package, arch): fact for package, arch, fact in rows}
+    native = next((arch for package, arch, _ in rows if package == "dpkg"), "")
+    return {name: choose_dpkg(known, name, native) for name in names}
+
+
+def choose_dpkg(known, name, native):
+    """The entry of the architecture asked for; a package for all architectures is always it."""
+    package, _, arch = name.partition(":")
+    found = [known.get((package, each)) for each in (arch or native, "all")]
+    return next((fact for fact in found if fact), ABSENT)
+
+
+def find_rpm(names):
+    """What rpm knows; of a package in several versions, as kernels are, the last one that it names."""
+    if not shutil.which("rpm"):
+        raise OSError("there is no package database of dpkg or rpm")
+    known = {}
+    for package, arch, fact in query(RPM + [name.replace(":", ".") for name in names]):
+        fact["version"] = fact["version"][2:] if fact["version"].startswith("0:") else fact["version"]
+        known[package] = known[package + ":" + arch] = fact
+    return {name: known.get(name, ABSENT) for name in names}
+
+
+def query(command):
+    """The rows of name, architecture and fact that a database prints; what it does not have is no row.
+
+    Exit status 1 means that something was not found. A longer one is a failure of the database.
+    """
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, LC_ALL="C"),
+        timeout=TIMEOUT,
+        check=False,
+    )
+    rows = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    found = [(row[0], row[1], {"version": row[2] or None, "status": row[3]}) for row in rows if len(row) == 4]
+    if done.returncode not in (0, 1) and not (command[0] == "rpm" and found):
+        raise OSError("%s failed: %s" % (command[0], done.stderr.decode("utf-8", "replace").strip()[:300]))
+    return found
