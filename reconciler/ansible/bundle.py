@@ -1,0 +1,41 @@
+"""Where the shipped playbooks are, and the one source that looks at a host.
+
+Called by the Ansible edge. Pure but for reading the playbooks folder; runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.errors import LaunchError
+from reconciler.places import shipped
+
+PLACEHOLDER = "SOURCES = {}\n"
+"""The line of ``playbooks/library/reconciler_facts.py`` that the collectors' sources replace."""
+
+
+def playbooks_folder() -> Path:
+    """The shipped playbooks: inside an installed package, beside it in a checkout."""
+    folder = shipped("playbooks")
+    if not (folder / "observe.yml").is_file():
+        raise LaunchError("the shipped playbooks are not there", hint="install the package again")
+    return folder
+
+
+def bundle(wrapper: str, sources: Mapping[str, str]) -> str:
+    """One self-contained Python source: *wrapper* with the collectors (name → source) inside it.
+
+    ASCII only, whatever the sources hold, so no host's locale can spoil it.
+    """
+    if wrapper.count(PLACEHOLDER) != 1:
+        raise ValueError("the wrapper has no single line that says SOURCES = {}")
+    lines = "".join(f"    {name!a}: {source!a},\n" for name, source in sorted(sources.items()))
+    return wrapper.replace(PLACEHOLDER, f"SOURCES = {{\n{lines}}}\n")
+
+
+def fact_module(playbooks: Path) -> str:
+    """The fact module with every collector of ``facts/``; a new one needs no other edit."""
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (playbooks / "facts").glob("*.py")}
+    wrapper = (playbooks / "library" / "reconciler_facts.py").read_text(encoding="utf-8")
+    return bundle(wrapper, sources)

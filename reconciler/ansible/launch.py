@@ -1,0 +1,231 @@
+"""One launch of Ansible: its folder, its environment, its process, its deadline, its end.
+
+Called by ``ansible`` only. Whatever Ansible does, the caller gets the events that came, and then one
+sentence about the end if that was not an ordinary one. Nothing of a launch outlives it but ssh's
+connection masters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.ansible import leftovers
+from reconciler.ansible.answers import printable
+from reconciler.ansible.settings import AnsibleSettings, environment
+from reconciler.errors import LaunchError
+
+CHILD = Path(__file__).with_name("child.py")
+LINE_CAP = 8 * 1024 * 1024
+TOTAL_CAP = 512 * 1024 * 1024
+"""Bytes from one launch: a thousand hosts with half a megabyte each."""
+POLL = 0.25
+HOSTS_FAILED = (0, 2, 4, 6)
+"""Exit codes of ansible-playbook that only say that some hosts failed (2), were unreachable (4), or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one launch does: a playbook on an inventory, with files for its private folder.
+
+    ``seconds`` is the deadline; ``task_seconds`` bounds each task; ``grace`` is how long a running
+    task may go on after a stop, None to end it at once.
+    """
+
+    project: Path
+    playbook: str
+    inventory: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    seconds: float
+    task_seconds: int
+    grace: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a launch ended: no ``reason`` means as it should. ``said`` is what Ansible printed
+    that is no event; ``ours``: it was late or stopped, and ended by us."""
+
+    reason: str = ""
+    said: str = ""
+    ours: bool = False
+
+
+Event = Mapping[str, Any]
+
+
+def launch(
+    order_for: Callable[[Path], Order],
+    settings: AnsibleSettings,
+    number: int,
+    stop: Callable[[], bool],
+    clock: Callable[[], float],
+) -> Iterator[Event | End]:
+    """Yield the events of one launch as they come, then exactly one End. Raises LaunchError if nothing could start.
+
+    ``order_for`` makes the order, given the private folder it will run in; ``number`` tells launches apart.
+    """
+    private = make_private(settings.run_dir)
+    mark = leftovers.mark(settings.instance, number)
+    process = None
+    try:
+        order = order_for(private)
+        write_files(order, private)
+        process = start(order, settings, private, mark)
+        yield from watch(process, order, private, stop, clock)
+    finally:
+        leftovers.end(lambda: leftovers.of_launch(mark, settings.sockets))
+        if process is not None:
+            close(process)
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def stop_file(private: Path) -> Path:
+    """The file that tells the converge playbook to begin no further task."""
+    return private / "stop"
+
+
+def make_private(run_dir: Path) -> Path:
+    """A fresh folder that only this user can enter."""
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="launch-", dir=run_dir))
+    except OSError as problem:
+        raise LaunchError(f"no folder for Ansible can be made in {run_dir}: {problem.strerror}") from problem
+
+
+def write_files(order: Order, private: Path) -> None:
+    """Put the inventory and the order's files in place."""
+    try:
+        for name, data in {"inventory/hosts.json": json.dumps(order.inventory).encode(), **order.files}.items():
+            path = private / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except OSError as problem:
+        raise LaunchError(f"{private} cannot be written: {problem.strerror}", hint="is the disk full?") from problem
+
+
+def start(order: Order, settings: AnsibleSettings, private: Path, mark: str) -> subprocess.Popen[bytes]:
+    """Start the child and hand it its order."""
+    settings.sockets.mkdir(mode=0o700, exist_ok=True)
+    instruction = {
+        "mark": mark,
+        "parent": os.getpid(),
+        "private": str(private),
+        "project": str(order.project),
+        "playbook": order.playbook,
+        "inventory": str(private / "inventory" / "hosts.json"),
+    }
+    with (private / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=private,
+            env=environment(settings, order.task_seconds, private, mark),
+            start_new_session=True,
+        )
+    try:
+        assert process.stdin is not None  # noqa: S101 - it was asked for above
+        process.stdin.write(json.dumps(instruction).encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it died at once; its end says why
+    return process
+
+
+def watch(
+    process: subprocess.Popen[bytes], order: Order, private: Path, stop: Callable[[], bool], clock: Callable[[], float]
+) -> Iterator[Event | End]:
+    """Yield events until the child has ended, is late, or has been stopped; then how it ended."""
+    deadline = clock() + order.seconds
+    reason = "no answer within the time limit"
+    stopping = False
+    ended: Event | None = None
+    for event in lines(process):
+        if event is not None and event.get("event") == "end":
+            ended = event
+        elif event is not None:
+            yield event
+        if not stopping and stop():
+            stopping = True
+            reason = "stopped before it was done"
+            stop_file(private).touch()
+            deadline = min(deadline, clock() + (order.grace or 0))
+        if clock() >= deadline:
+            yield End(reason, ours=True)
+            return
+    yield End(reason, ours=True) if stopping else describe_end(process, ended, private)
+
+
+def lines(process: subprocess.Popen[bytes]) -> Iterator[Event | None]:
+    """The child's lines, parsed; None whenever POLL seconds pass without one."""
+    assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
+    buffer = bytearray()
+    total = 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(buffer) <= LINE_CAP and total <= TOTAL_CAP:
+            if not selector.select(POLL):
+                yield None
+                continue
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            if not data:
+                return
+            total += len(data)
+            buffer += data
+            if b"\n" in data:
+                *whole, buffer = buffer.split(b"\n")
+                yield from map(parse, whole)
+
+
+def parse(line: bytes | bytearray) -> Event | None:
+    """One event, or None for what is not one."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def describe_end(process: subprocess.Popen[bytes], ended: Event | None, private: Path) -> End:
+    """How a run that was left alone ended; failed and unreachable hosts are no reason by themselves."""
+    try:
+        code = process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        return End("Ansible's process did not end")
+    said = printable(str(ended["said"])) if ended else ""
+    if ended is None and code < 0:
+        return End(f"Ansible's process was killed by {signal.Signals(-code).name}")
+    if ended is None:
+        return End(f"Ansible's process ended with code {code}: {last_line(private / 'stderr')}")
+    if ended["rc"] in HOSTS_FAILED:
+        return End(said=said)
+    return End(f"ansible-playbook ended with code {ended['rc']}", said=said)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a file, fit to be shown."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 2000))
+        text = stream.read().decode(errors="replace").strip()
+    return printable(text.rpartition("\n")[2])
+
+
+def close(process: subprocess.Popen[bytes]) -> None:
+    """Reap the child and close its pipe."""
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
