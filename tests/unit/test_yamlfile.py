@@ -199,7 +199,7 @@ def test_no_text_made_of_yaml_signs_makes_it_raise(text):
 # Characters beyond U+FFFF are two escapes in JSON, which YAML knows only as one.
 TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=20,
 )
@@ -207,7 +207,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_comes_back_as_it_was(value):
-    text = json.dumps(value).replace("Infinity", ".inf").replace("\x7f", "\\u007f")
+    text = json.dumps(value).replace("\x7f", "\\u007f")
     document, mistakes = yamlfile.load("f.yml", text.encode())
     assert mistakes == []
     assert document is not None
