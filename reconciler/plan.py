@@ -1,0 +1,177 @@
+"""The plan: every choice of a cycle, made before anything is done.
+
+Called by ``cycle``. Pure. Steps, their order, what is held back and why; executing has no choice left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.diff import compare, orphans
+from reconciler.model import (
+    Applied,
+    Blind,
+    Change,
+    Desired,
+    Handler,
+    HostDesired,
+    HostMemory,
+    HostPlan,
+    Limits,
+    Mistake,
+    Mode,
+    Notify,
+    Observed,
+    Plan,
+    Resource,
+    State,
+    Step,
+    Verdict,
+)
+
+ACTIONS = ("restart", "reload")
+"""From the stronger to the weaker: a restart makes a reload of the same service superfluous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything that one host's plan depends on."""
+
+    desired: HostDesired
+    seen: Observed | Blind
+    applied: Applied
+    owed: tuple[str, ...] = ()
+
+
+def make_plan(
+    revision: str,
+    desired: Desired,
+    seen: Mapping[str, Observed | Blind],
+    memories: Mapping[str, HostMemory],
+    limits: Limits,
+    stop: str = "",
+) -> Plan:
+    """The plan for every host of a revision. ``stop`` is a reason to apply nothing at all."""
+    nothing = HostMemory("")
+    looks = [
+        Look(host, seen.get(name, Blind(name, "it was not asked")), memory.applied, memory.owed)
+        for name, host in desired.hosts.items()
+        for memory in (memories.get(name, nothing),)
+    ]
+    held = [plan_held(host, mistakes) for host, mistakes in desired.held.items()]
+    hosts = limit([*map(plan_host, looks), *held], limits)
+    if stop:
+        hosts = [hold(host, stop) for host in hosts]
+    ordered = tuple(sorted(hosts, key=lambda host: host.host))
+    return Plan(revision, ordered, digest(revision, ordered))
+
+
+def plan_held(host: str, mistakes: Iterable[Mistake]) -> HostPlan:
+    """A host whose manifests have mistakes is not looked at, and nothing is done to it."""
+    reasons = tuple(str(mistake) for mistake in mistakes)
+    return HostPlan(host, Mode.OBSERVE, State.BLIND, held=reasons, reason="its manifests have mistakes")
+
+
+def plan_host(look: Look) -> HostPlan:
+    """What one look at one host means, and the steps that would put it right."""
+    desired, seen = look.desired, look.seen
+    found = seen if isinstance(seen, Blind) else compare(desired, seen, look.applied)
+    mode = shown_mode(desired, found)
+    if isinstance(found, Blind):
+        return HostPlan(desired.host, mode, State.BLIND, reason=found.reason)
+    differing = [change for change in found if change.verdict is not Verdict.AHEAD]
+    enforced = {change.resource for change in differing if change.mode is Mode.ENFORCE}
+    due = converge_order(r for r in desired.resources if r.identity in enforced)
+    return HostPlan(
+        host=desired.host,
+        mode=mode,
+        state=State.DIFFERS if differing else State.IN_SYNC,
+        changes=found,
+        steps=tuple(step_for(resource) for resource in due),
+        handlers=() if mode is Mode.SUSPENDED else handlers_for(desired, due, look.owed),
+        held=suspended(differing),
+        orphans=orphans(desired, look.applied),
+    )
+
+
+def shown_mode(desired: HostDesired, found: tuple[Change, ...] | Blind) -> Mode:
+    """The mode that governs what is shown of a host: of its changes, else of its resources."""
+    if desired.mode is Mode.SUSPENDED:
+        return Mode.SUSPENDED
+    changes = () if isinstance(found, Blind) else found
+    modes = {change.mode for change in changes} or {r.mode or desired.mode for r in desired.resources}
+    return Mode.ENFORCE if Mode.ENFORCE in modes else desired.mode
+
+
+def suspended(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Why differences stay that are suspended in git."""
+    names = sorted({change.resource for change in changes if change.mode is Mode.SUSPENDED})
+    return (f"suspended in git: {', '.join(names)}",) if names else ()
+
+
+def converge_order(resources: Iterable[Resource]) -> list[Resource]:
+    """What is made goes first, groundwork before what stands on it; what is removed goes last, in reverse."""
+    ordered = sorted(resources, key=lambda resource: (resource.fields.rank(), resource.kind, resource.name))
+    makes = [resource for resource in ordered if not resource.fields.removes()]
+    return makes + [resource for resource in reversed(ordered) if resource.fields.removes()]
+
+
+def step_for(resource: Resource) -> Step:
+    """The resource as data for its kind's playbook."""
+    staged = None if resource.content is None else hashlib.sha256(resource.content).hexdigest()
+    return Step(resource.identity, resource.kind, resource.fields.args(), staged, resource.fields.removes())
+
+
+def handlers_for(desired: HostDesired, due: Iterable[Resource], owed: Iterable[str]) -> tuple[Handler, ...]:
+    """The restarts and reloads that the due resources may ask for, and those still owed from an interrupted run."""
+    because: dict[Notify, list[str]] = {}
+    for resource in due:
+        for notify in resource.notify:
+            because.setdefault(notify, []).append(resource.identity)
+    debts = {Notify(*text.split(" ", 1)) for text in owed}
+    stopped = {r.name for r in desired.resources if r.kind == "service" and r.wanted.get("state") == "stopped"}
+    wanted = sorted({*because, *debts}, key=lambda notify: (notify.service, ACTIONS.index(notify.action)))
+    return tuple(
+        Handler(notify, tuple(because.get(notify, ())), notify in debts)
+        for notify in wanted
+        if notify.service not in stopped
+    )
+
+
+def limit(hosts: list[HostPlan], limits: Limits) -> list[HostPlan]:
+    """Hold back what is more than one cycle may do: too many removals at once, too many hosts at once."""
+    removing = [host for host in hosts if any(step.removes for step in host.steps)]
+    allowed = max(limits.removals_hosts, len(hosts) * limits.removals_percent // 100)
+    if len(removing) > allowed:
+        reason = (
+            f"something would be removed on {len(removing)} of {len(hosts)} hosts, and the limit is {allowed};"
+            " raise limits.removals_hosts in reconciler.yml in a commit before this one"
+        )
+        names = {host.host for host in removing}
+        hosts = [hold(host, reason) if host.host in names else host for host in hosts]
+    if limits.hosts is not None:
+        waiting = {host.host for host in [h for h in hosts if h.steps][limits.hosts :]}
+        reason = f"only {limits.hosts} hosts are converged in one cycle (limits.hosts); it waits for the next"
+        hosts = [hold(host, reason) if host.host in waiting else host for host in hosts]
+    return hosts
+
+
+def hold(host: HostPlan, reason: str) -> HostPlan:
+    """The same look with nothing to be done, and why."""
+    if not host.steps and not host.handlers:
+        return host
+    return replace(host, steps=(), handlers=(), held=(*host.held, reason))
+
+
+def digest(revision: str, hosts: Iterable[HostPlan]) -> str:
+    """Six digits that name what a plan would do, the same for the same plan."""
+    todo = [
+        [host.host, [[s.id, s.args, s.staged] for s in host.steps], [str(h.notify) for h in host.handlers]]
+        for host in hosts
+        if host.steps or host.handlers
+    ]
+    text = json.dumps([revision, todo], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
