@@ -118,9 +118,8 @@ class Exchange(Revisions):
         if "packet:" not in answer.err:  # git takes any web page for a repository without branches
             return Unreachable(f"{self.remote.shown} answered, but not as a git server does.")
         names = sorted(plain(line.partition("\t")[2]).removeprefix("refs/heads/") for line in answer.text.splitlines())
-        if not names:
-            return Gone(f"{self.remote.shown} is empty.", hint=f"push the branch {branch} first")
-        return Gone(f"{self.remote.shown} has no branch {branch}.", hint=f"it has: {', '.join(names[:5])}")
+        hint = f"it has: {', '.join(names[:5])}" if names else f"it is empty: push the branch {branch} first"
+        return Gone(f"{self.remote.shown} has no branch {branch}.", hint=hint)
 
     def _whole(self, ref: str) -> str:
         """The commit at *ref*, if everything it needs is here: fetch may succeed on half a pack."""

@@ -1,0 +1,85 @@
+"""Look at hosts, put them right, and look again: at most three launches of Ansible however many hosts.
+
+Called by ``cycle``. The intent is on disk before a host is touched; whatever a launch says, only an
+empty difference in the second look is called converged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from reconciler.accept import Accepted
+from reconciler.ansible import HostAsk, HostWork
+from reconciler.memory import intent_of
+from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
+from reconciler.plan import Look, plan_host
+from reconciler.world import Known, World
+
+
+def observe(world: World, desired: Desired, hosts: Collection[str] | None = None) -> Mapping[str, Observed | Blind]:
+    """What the hosts of a revision answer, in one launch; every host asked is in the answer."""
+    asked = {name: host for name, host in desired.hosts.items() if hosts is None or name in hosts}
+    if not asked:
+        return {}
+    world.progress(f"looking at {count(len(asked), 'host')}")
+    asks = {
+        name: HostAsk(host.connection, tuple(resource.ask for resource in host.resources))
+        for name, host in asked.items()
+    }
+    return world.ansible.observe(asks, world.stop)
+
+
+def converge(world: World, accepted: Accepted, plan: Plan, known: Known) -> tuple[Mapping[str, Attempt], Plan | None]:
+    """Carry the plan out once, then look again at the hosts it touched. The next cycle is the retry.
+
+    The second plan is None where a stop came before it was known how the hosts are now.
+    """
+    due = [host for host in plan.hosts if host.steps or host.handlers]
+    if not due or accepted.desired is None:
+        return {}, Plan(plan.revision, ())
+    if world.stop():
+        return {}, None
+    with world.lease() as stop:
+        world.state.begin({host.host: intent_of(host, known.interrupted.get(host.host)) for host in due})
+        world.progress(f"converging {count(len(due), 'host')}")
+        attempts = world.ansible.converge(
+            {host.host: work_of(accepted.desired, host) for host in due}, staged(accepted.desired, due), stop
+        )
+    if world.stop():
+        return attempts, None
+    seen = observe(world, accepted.desired, attempts.keys())
+    if cut_short(world, seen):
+        return attempts, None
+    return attempts, Plan(plan.revision, tuple(look_again(accepted.desired, seen, known, host.host) for host in due))
+
+
+def cut_short(world: World, seen: Mapping[str, Observed | Blind]) -> bool:
+    """Whether a stop came while the hosts were looked at: one that was not seen may be well."""
+    return world.stop() and any(isinstance(answer, Blind) for answer in seen.values())
+
+
+def work_of(desired: Desired, host: HostPlan) -> HostWork:
+    """One host's steps with the way to reach it."""
+    return HostWork(desired.hosts[host.host].connection, host.steps, host.handlers)
+
+
+def staged(desired: Desired, due: Collection[HostPlan]) -> dict[str, bytes]:
+    """The contents that travel as files: sha256 to bytes."""
+    contents = {}
+    for host in due:
+        names = {step.id: step.staged for step in host.steps if step.staged}
+        for resource in desired.hosts[host.host].resources if names else ():
+            if resource.identity in names and resource.content is not None:
+                contents[str(names[resource.identity])] = resource.content
+    return contents
+
+
+def look_again(desired: Desired, seen: Mapping[str, Observed | Blind], known: Known, host: str) -> HostPlan:
+    """How a host stands after it was converged."""
+    memory = known.of(host)
+    return plan_host(Look(desired.hosts[host], seen.get(host, Blind(host, "gave no answer")), memory.applied))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 host``, ``3 hosts``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

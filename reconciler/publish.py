@@ -1,0 +1,126 @@
+"""Write down what a cycle came to: memory and events in one transaction, then the audit branch, then the remote.
+
+Called by ``cycle``. A kill between any two of these loses nothing and doubles nothing: events wait in
+the outbox until the remote has them, and each has a key that the audit branch is searched for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from reconciler.accept import Accepted, revision_file
+from reconciler.converge import count
+from reconciler.errors import GitError
+from reconciler.memory import remember, resumed_changes
+from reconciler.model import Attempt, Event, HostMemory, HostPlan, Outcome, Plan, State
+from reconciler.record import Occasion, Told, events_of, revision_event, tell
+from reconciler.world import Known, World
+
+
+def write_down(
+    world: World,
+    accepted: Accepted,
+    plan: Plan,
+    attempts: Mapping[str, Attempt],
+    after: Plan | None,
+    known: Known,
+) -> None:
+    """One transaction: what is remembered of every host, what is to be said, and the intents that are settled."""
+    now = world.clock()
+    finals = {host.host: host for host in (after.hosts if after else ())}
+    told: list[Told] = []
+    changed: list[HostMemory] = []
+    for before in plan.hosts:
+        final = finals.get(before.host, before)
+        new, one = settle(world, accepted, before, final, attempts.get(before.host), known)
+        told += [one] if one else []
+        changed += [new] if new != known.hosts.get(before.host) else []
+    occasion = Occasion(world.config.shard, now, accepted.sha, accepted.commit, accepted.new)
+    gone = sorted(known.hosts.keys() - {host.host for host in plan.hosts}) if accepted.new else []
+    events = events_for(accepted, plan, told, gone, occasion)
+    meta = {"recorded": accepted.sha, "swept_at": now.isoformat(timespec="seconds")}
+    world.state.finish(changed, events, [*settled_intents(world, plan, finals), *gone], meta, gone)
+    for event in events:
+        world.say(event.message.splitlines()[0])
+
+
+def settled_intents(world: World, plan: Plan, finals: Mapping[str, HostPlan]) -> list[str]:
+    """The hosts whose intents have an outcome: a host lost on the way keeps its own until it is seen again."""
+    blind = {h.host for h in plan.hosts if finals.get(h.host, h).state is State.BLIND}
+    return [host for host in world.state.intents() if host not in blind]
+
+
+def settle(
+    world: World,
+    accepted: Accepted,
+    before: HostPlan,
+    final: HostPlan,
+    attempt: Attempt | None,
+    known: Known,
+) -> tuple[HostMemory, Told | None]:
+    """What is remembered of one host, and what there is to say of it."""
+    desired = accepted.desired.hosts.get(before.host) if accepted.desired else None
+    now, old, intent = (
+        world.clock().isoformat(timespec="seconds"),
+        known.of(before.host),
+        known.interrupted.get(before.host),
+    )
+    final = recite(final, before)
+    new = remember(old, desired, before, final, attempt, accepted.sha, (now, world.state.get("swept_at")))
+    resumed = None if intent is None else resumed_changes(intent, before.mode)
+    return new, tell(before, final, attempt, old, new, resumed)
+
+
+def recite(final: HostPlan, before: HostPlan) -> HostPlan:
+    """What still differs, with the commits that were found for it before."""
+    commits = {(c.resource, c.attribute): c.commit for c in before.changes}
+    changes = tuple(replace(c, commit=commits.get((c.resource, c.attribute))) for c in final.changes)
+    return replace(final, changes=changes, held=before.held)
+
+
+def events_for(accepted: Accepted, plan: Plan, told: list[Told], gone: list[str], occasion: Occasion) -> list[Event]:
+    """The stories of the cycle; for a new revision also what it left behind, or that it touched no host at all."""
+    files: dict[str, bytes | None] = {f"hosts/{host}.yml": None for host in gone}
+    files |= revision_file(accepted) if accepted.new else {}
+    words = revision_words(accepted, plan, gone, quiet=not told) if accepted.new else ""
+    events = [revision_event(Outcome.CONVERGED, words, occasion, files)] if words else []
+    return [*events, *events_of(told, occasion, {} if events else files)]
+
+
+def revision_words(accepted: Accepted, plan: Plan, gone: list[str], *, quiet: bool) -> str:
+    """What is to be said of a new revision beside the stories of its hosts; nothing, as a rule."""
+    orphaned = Counter(name for host in plan.hosts for name in host.orphans)
+    left = [f"- {name} on {count(n, 'host')}" for name, n in sorted(orphaned.items())]
+    mistakes = [f"- {mistake}" for mistake in (accepted.desired.mistakes if accepted.desired else ())]
+    subject = accepted.commit.subject if accepted.commit else ""
+    nothing = f", nothing to change on {count(len(plan.hosts), 'host')}" if quiet else ""
+    parts = [f"{accepted.sha[:7]} accepted{nothing}"]
+    parts += [subject] if subject else []
+    parts += ["Declared no longer, and left as it is:\n" + "\n".join(left)] if left else []
+    parts += ["In the inventory no more, and left as they are: " + ", ".join(gone)] if gone else []
+    parts += ["Mistakes in it:\n" + "\n".join(mistakes)] if mistakes else []
+    return "\n\n".join(parts) if quiet or left or gone or mistakes else ""
+
+
+def publish(world: World) -> str:
+    """Append what waits in the outbox to the audit branch and push it; the trouble, if it has to wait longer."""
+    events = world.state.outbox()
+    if not events:
+        return ""
+    world.progress("recording")
+    try:
+        world.audit.append(events)
+        if not world.audit.publish(events):
+            return "the audit branch could not be pushed yet; it is kept and tried again"
+    except GitError as error:
+        return f"{len(events)} audit commits wait to be pushed: {error}"
+    world.state.delivered(ids(events))
+    world.state.put("published", world.audit.published)
+    return ""
+
+
+def ids(events: Iterable[Event]) -> list[str]:
+    """The keys of events."""
+    return [event.id for event in events]
