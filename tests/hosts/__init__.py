@@ -1,0 +1,1 @@
+"""Tests that need a Docker engine: real systemd hosts, reached over SSH."""
