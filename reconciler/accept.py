@@ -14,11 +14,10 @@ import yaml
 from reconciler.desired import compile_tree
 from reconciler.errors import Gone, ReconcilerError, Refused, Rewritten, Unreachable
 from reconciler.model import Commit, Desired, Limits, Mistake, Outcome
-from reconciler.recall import recall
+from reconciler.recall import REF, recall
 from reconciler.record import Occasion, revision_event
 from reconciler.world import World
 
-REF = "refs/reconciler/head"
 LOOK = "refs/reconciler/look"
 """Where ``plan`` fetches to, so that it never meets the daemon it runs beside."""
 MISTAKES_SHOWN = 50

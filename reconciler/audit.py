@@ -13,10 +13,7 @@ from datetime import datetime
 
 from reconciler.errors import GitError, Gone, Rewritten
 from reconciler.model import Event, Tree
-from reconciler.repo import Repository
-from reconciler.repo.drafts import Draft
-from reconciler.repo.plumbing import plain
-from reconciler.repo.remote import full_ref
+from reconciler.repo import Draft, Repository, full_ref, plain
 
 ATTEMPTS = 3
 """Pushes for one publish; whoever loses that often tries again in the next cycle."""

@@ -7,6 +7,7 @@ this page becomes one clear message; no traceback reaches a user.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -52,15 +53,31 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our lines has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
+    except Exception as error:
+        if os.environ.get("RECONCILER_DEBUG"):
+            raise
+        text = f"unexpected {type(error).__name__}: {error}\n  this is a defect; RECONCILER_DEBUG=1 shows where"
+        print(f"reconciler: {text}", file=sys.stderr)
+        sys.exit(2)
+
+
+def show_version(wanted: bool) -> None:
+    """``--version``."""
+    if wanted:
+        typer.echo(f"reconciler {reconciler.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def options(config: Config = DEFAULT, version: Annotated[bool, typer.Option("--version")] = False) -> None:
+def options(
+    config: Config = DEFAULT,
+    _version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version)] = False,
+) -> None:
     """Options that go before every command."""
     chosen["config"] = config
-    if version:
-        typer.echo(f"reconciler {reconciler.__version__}")
-        raise typer.Exit
 
 
 def now() -> datetime:
@@ -99,7 +116,7 @@ def run(
     with open_world(config, clock=now, monotonic=time.monotonic, say=logs.info, progress=logs.debug) as world:
         pace = Pace(config.interval.total_seconds(), config.sweep_interval.total_seconds())
         daemon = Daemon(world, pace)
-        world.stop = daemon.stopping.is_set
+        world.stop = world.repository.stopping = daemon.stopping.is_set
         logs.info(f"reconciler {reconciler.__version__} on {config.repository.shown_url}, shard {config.shard}")
         daemon.run()
         logs.info("stopped")
@@ -113,11 +130,21 @@ def once() -> None:
     from reconciler.opening import open_world
 
     config = load(chosen["config"])
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        typer.echo(text)
+
     with (
         progress() as update,
-        open_world(config, clock=now, monotonic=time.monotonic, say=typer.echo, progress=update) as world,
+        open_world(config, clock=now, monotonic=time.monotonic, say=say, progress=update) as world,
     ):
         report = cycle(world, sweep=True)
+        refused = world.state.get("refused")
+    # A refusal is recorded once, but whoever asks again is told again.
+    if refused and f"nothing is applied: {refused}" not in said:
+        typer.echo(f"nothing is applied: {refused}", err=True)
     if report.trouble:
         typer.echo(report.trouble, err=True)
     hosts = {host.host: host for plan in (report.plan, report.after) if plan for host in plan.hosts}
@@ -125,7 +152,7 @@ def once() -> None:
         leave(2)
     off = [host for host in hosts.values() if host.state is not State.IN_SYNC]
     typer.echo(f"{len(hosts)} hosts at {report.revision[:7]}: {len(hosts) - len(off)} in sync, {len(off)} not")
-    leave(1 if off or report.trouble else 0)
+    leave(1 if off or refused or report.trouble else 0)
 
 
 @app.command()

@@ -6,13 +6,14 @@ empty difference in the second look is called converged.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from reconciler.accept import Accepted
 from reconciler.ansible import HostAsk, HostWork
+from reconciler.errors import LaunchError, Unreachable
 from reconciler.memory import intent_of
 from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
-from reconciler.plan import Look, plan_host
+from reconciler.plan import Look, hold, plan_host
 from reconciler.world import Known, World
 
 
@@ -39,12 +40,12 @@ def converge(world: World, accepted: Accepted, plan: Plan, known: Known) -> tupl
         return {}, Plan(plan.revision, ())
     if world.stop():
         return {}, None
-    with world.lease() as stop:
-        world.state.begin({host.host: intent_of(host, known.interrupted.get(host.host)) for host in due})
-        world.progress(f"converging {count(len(due), 'host')}")
-        attempts = world.ansible.converge(
-            {host.host: work_of(accepted.desired, host) for host in due}, staged(accepted.desired, due), stop
-        )
+    try:
+        with world.lease() as stop:
+            attempts = carry_out(world, accepted.desired, due, known, stop)
+    except Unreachable as error:
+        reason = f"the lease against a second daemon cannot be taken: {error.args[0]}"
+        return {}, Plan(plan.revision, tuple(hold(host, reason) for host in due))
     if world.stop():
         return attempts, None
     seen = observe(world, accepted.desired, attempts.keys())
@@ -53,9 +54,29 @@ def converge(world: World, accepted: Accepted, plan: Plan, known: Known) -> tupl
     return attempts, Plan(plan.revision, tuple(look_again(accepted.desired, seen, known, host.host) for host in due))
 
 
+def carry_out(
+    world: World, desired: Desired, due: Collection[HostPlan], known: Known, stop: Callable[[], bool]
+) -> Mapping[str, Attempt]:
+    """One launch for all hosts, with the intent on disk before it."""
+    world.state.begin({host.host: intent_of(host, known.interrupted.get(host.host)) for host in due})
+    world.progress(f"converging {count(len(due), 'host')}")
+    work = {host.host: work_of(desired, host) for host in due}
+    try:
+        return world.ansible.converge(work, staged(desired, due), stop)
+    except LaunchError:
+        take_back(world, work, known)
+        raise
+
+
 def cut_short(world: World, seen: Mapping[str, Observed | Blind]) -> bool:
     """Whether a stop came while the hosts were looked at: one that was not seen may be well."""
     return world.stop() and any(isinstance(answer, Blind) for answer in seen.values())
+
+
+def take_back(world: World, hosts: Collection[str], known: Known) -> None:
+    """Ansible did not start, so nothing was done: forget these intents, but not those of an earlier cycle."""
+    world.state.finish(done=[host for host in hosts if host not in known.interrupted])
+    world.state.begin({host: known.interrupted[host] for host in hosts if host in known.interrupted})
 
 
 def work_of(desired: Desired, host: HostPlan) -> HostWork:

@@ -104,8 +104,9 @@ class Daemon:
 
     def run_cycle(self, now: float) -> None:
         """One cycle, whatever comes of it: an error is told once, and the next cycle is the retry."""
-        sweep = self.asked or self.pace.sweep_due(now)
-        self.asked = False
+        sweep = self.pace.sweep_due(now)
+        if self.asked:  # cleared only where it was seen, so that no SIGHUP is lost in between
+            self.asked, sweep = False, True
         try:
             report = cycle(self.world, sweep=sweep)
         except ReconcilerError as error:

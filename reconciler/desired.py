@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.inventory import Inventory, PatternMistake
+from reconciler.inventory import Inventory, PatternMistake, Variable
 from reconciler.inventory import load as load_inventory
 from reconciler.kinds import Fields
 from reconciler.manifests import (
@@ -103,6 +103,7 @@ class Compiler:
         self.findings = findings
         templates = {name.removeprefix("templates/"): text for name, text in tree.items() if in_folder(name)}
         self.renderer = Renderer(templates)
+        self.merged: dict[str, Mapping[str, Variable]] = {}
         self.scopes: dict[str, Scope] = {}
         self.built: dict[str, list[Built]] = defaultdict(list)
         self.held: dict[str, list[Mistake]] = defaultdict(list)
@@ -144,8 +145,8 @@ class Compiler:
         if fields is not None and fields.content_from != "templates":
             try:
                 built = self.build(manifest, declaration, fields, content_of(self.tree, declaration, fields))
-            except MistakeFound as error:
-                self.blame(error.mistake, hosts)
+            except MistakesFound as error:
+                self.blame(error, hosts)
                 return
             for host in hosts:
                 self.built[host].append(built)
@@ -153,8 +154,8 @@ class Compiler:
         for host in hosts:
             try:
                 self.built[host].append(self.build_for(manifest, declaration, host))
-            except MistakeFound as error:
-                self.blame(error.mistake, (host,), error.undefined)
+            except MistakesFound as error:
+                self.blame(error, (host,))
 
     def build_for(self, manifest: Manifest, declaration: Declaration, host: str) -> Built:
         """Build one resource for one host, rendering what holds a template."""
@@ -167,9 +168,15 @@ class Compiler:
             used |= scope.used
         else:
             content = content_of(self.tree, declaration, fields)
-        variables = self.inventory.variables(host)
+        variables = self.variables(host)
         places = tuple(variables[name].place for name in sorted(used) if name in variables)
         return self.build(manifest, declaration, fields, content, places)
+
+    def variables(self, host: str) -> Mapping[str, Variable]:
+        """The variables of one host, merged once, for every templated resource of a host asks for them."""
+        if host not in self.merged:
+            self.merged[host] = self.inventory.variables(host)
+        return self.merged[host]
 
     def scope(self, host: str) -> Scope:
         """What templates see of one host: its variables, its own names and nothing else."""
@@ -179,21 +186,27 @@ class Compiler:
                 "inventory_hostname_short": host.partition(".")[0],
                 "group_names": list(self.inventory.groups_of(host)),
             }
-            values = {name: variable.value for name, variable in self.inventory.variables(host).items()}
+            values = {name: variable.value for name, variable in self.variables(host).items()}
             self.scopes[host] = Scope(values | own)
         return self.scopes[host]
 
     def fields_for(self, declaration: Declaration, scope: Scope, used: set[str]) -> Fields:
         """The fields of a resource whose values depend on the host; adds the variables they took to *used*."""
-        values = {name: self.evaluate(declaration, name, value, scope, used) for name, value in declaration.raw.items()}
+        values: dict[str, Any] = {}
+        found: list[tuple[Mistake, str | None]] = []
+        for name, value in declaration.raw.items():
+            try:
+                values[name] = self.evaluate(declaration, name, value, scope, used)
+            except MistakesFound as error:
+                found += error.found
+        if found:
+            raise MistakesFound(*found)
         try:
             return declaration.kind.model_validate(values)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            what = declaration.kind.kind
-            raise MistakeFound(
-                explain(declaration.kind, declaration.document, declaration.path, what, dict(first))
-            ) from None
+            kind, details = declaration.kind, error.errors(include_url=False)
+            about = [explain(kind, declaration.document, declaration.path, kind.kind, dict(each)) for each in details]
+            raise MistakesFound(*((mistake, None) for mistake in about)) from None
 
     def evaluate(self, declaration: Declaration, name: str, value: Any, scope: Scope, used: set[str]) -> Any:
         """One value of a manifest for one host."""
@@ -204,19 +217,19 @@ class Compiler:
         try:
             result = self.renderer.evaluate(value, scope)
         except TemplateMistake as error:
-            raise MistakeFound(Mistake(declaration.place_of(name), wording(error)), error.undefined) from None
+            raise MistakesFound((Mistake(declaration.place_of(name), wording(error)), error.undefined)) from None
         used |= scope.used
         return result
 
     def render(self, declaration: Declaration, name: str, scope: Scope) -> bytes:
         """The content of a template for one host."""
         if f"templates/{name}" not in self.tree:
-            raise MistakeFound(missing(self.tree, declaration.place_of("src"), "templates", name))
+            raise MistakesFound((missing(self.tree, declaration.place_of("src"), "templates", name), None))
         try:
             return self.renderer.render(name, scope)
         except TemplateMistake as error:
             where = Place(error.file, error.line, error.column) if error.file else declaration.place_of("src")
-            raise MistakeFound(Mistake(where, wording(error)), error.undefined) from None
+            raise MistakesFound((Mistake(where, wording(error)), error.undefined)) from None
 
     def build(
         self,
@@ -237,7 +250,7 @@ class Compiler:
             ask=fields.ask(content),
             fields=fields,
             place=declaration.place,
-            places={name: declaration.place_of(fields.declared_by.get(name, name)) for name in wanted},
+            places={name: declaration.place_of(declaring_field(declaration, fields, name)) for name in wanted},
             sources=(*source_file(fields), *used),
             content=content,
             mode=fields.own_mode() or manifest.mode,
@@ -246,12 +259,13 @@ class Compiler:
         )
         return Built(resource, fields.claims(), fields.shares())
 
-    def blame(self, mistake: Mistake, hosts: tuple[str, ...], undefined: str | None = None) -> None:
-        """Note a mistake that shows on some hosts only, and hold them."""
-        self.shared[mistake] += hosts
-        if undefined:
-            self.undefined[mistake] = undefined
-        self.blame_hosts(mistake, hosts)
+    def blame(self, error: MistakesFound, hosts: tuple[str, ...]) -> None:
+        """Note mistakes that show on some hosts only, and hold them."""
+        for mistake, undefined in error.found:
+            self.shared[mistake] += hosts
+            if undefined:
+                self.undefined[mistake] = undefined
+            self.blame_hosts(mistake, hosts)
 
     def finish(self) -> tuple[dict[str, tuple[Resource, ...]], dict[str, tuple[Mistake, ...]]]:
         """Resources of the hosts that are free of mistakes, and the mistakes of those that are not."""
@@ -274,7 +288,12 @@ class Compiler:
             shared.update(dict.fromkeys(item.shares, item.resource))
             if others:
                 first, second = sorted((others[0], item.resource), key=lambda resource: resource.place)
-                self.blame(Mistake(second.place, f"{second.identity} is declared twice: also {first.place}"), (host,))
+                self.blame(
+                    MistakesFound(
+                        (Mistake(second.place, f"{second.identity} is declared twice: also {first.place}"), None)
+                    ),
+                    (host,),
+                )
 
     def word(self, mistake: Mistake, hosts: list[str]) -> Mistake:
         """The mistake with the hosts it shows on, and where an undefined variable is defined."""
@@ -286,13 +305,12 @@ class Compiler:
         return replace(mistake, message=f"{mistake.message} for {shown}{where}")
 
 
-class MistakeFound(Exception):
-    """A mistake met while building one resource; ends that resource only."""
+class MistakesFound(Exception):
+    """Mistakes met while building one resource, each with the variable that is undefined, if that is it."""
 
-    def __init__(self, mistake: Mistake, undefined: str | None = None) -> None:
-        super().__init__(str(mistake))
-        self.mistake = mistake
-        self.undefined = undefined
+    def __init__(self, *found: tuple[Mistake, str | None]) -> None:
+        super().__init__(*found)
+        self.found = found
 
 
 def refuse_unknown_ignores(declaration: Declaration, fields: Fields, declared: Mapping[str, Value]) -> None:
@@ -300,7 +318,7 @@ def refuse_unknown_ignores(declaration: Declaration, fields: Fields, declared: M
     for name in fields.ignore:
         if name not in declared:
             message = f"{fields.kind} has no attribute '{name}' to ignore here{nearest(name, declared)}"
-            raise MistakeFound(Mistake(declaration.place_of("ignore"), message))
+            raise MistakesFound((Mistake(declaration.place_of("ignore"), message), None))
 
 
 def wording(error: TemplateMistake) -> str:
@@ -311,6 +329,11 @@ def wording(error: TemplateMistake) -> str:
 def in_folder(name: str) -> bool:
     """Whether a file of the tree is a template."""
     return name.startswith("templates/")
+
+
+def declaring_field(declaration: Declaration, fields: Fields, attribute: str) -> str:
+    """The field that declares *attribute*: the one of its own name where it was written, as a copy's ``content``."""
+    return attribute if attribute in declaration.raw else fields.declared_by.get(attribute, attribute)
 
 
 def source_file(fields: Fields) -> tuple[Place, ...]:
@@ -325,5 +348,5 @@ def content_of(tree: Tree, declaration: Declaration, fields: Fields) -> bytes | 
     if fields.content_from != "files" or name is None:
         return fields.inline()
     if f"files/{name}" not in tree:
-        raise MistakeFound(missing(tree, declaration.place_of("src"), "files", name))
+        raise MistakesFound((missing(tree, declaration.place_of("src"), "files", name), None))
     return tree[f"files/{name}"]

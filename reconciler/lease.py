@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.errors import GitError, Gone
-from reconciler.repo import Repository
-from reconciler.repo.drafts import Draft
-from reconciler.repo.exchange import Declined
-from reconciler.repo.plumbing import plain
+from reconciler.repo import Declined, Draft, Repository, plain
 
 TTL = 900.0
 """Seconds without a sign of life after which a lease may be taken over; longer than any pause between renewals."""

@@ -103,8 +103,10 @@ def fingerprint(final: HostPlan, attempt: Attempt | None) -> str:
     missed = failed_handlers(attempt)
     if not left:
         return f"failed:{key_of(missed)}" if missed else ""
-    word = "failed" if attempt is not None else "held" if final.held else "differs"
-    return f"{word}:{key_of((c.resource, c.attribute, c.wanted, c.seen, c.verdict) for c in left)}"
+    # What is only observed, or suspended, was not tried: it is no failure that it is still there.
+    tried = attempt is not None and any(change.mode is Mode.ENFORCE for change in left)
+    word = "failed" if tried or missed else "held" if final.held else "differs"
+    return f"{word}:{key_of([*((c.resource, c.attribute, c.wanted, c.seen, c.verdict) for c in left), *missed])}"
 
 
 def failed_handlers(attempt: Attempt | None) -> list[str]:

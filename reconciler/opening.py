@@ -17,8 +17,7 @@ from reconciler.ansible import Ansible, AnsibleSettings
 from reconciler.audit import AuditBranch
 from reconciler.config import Config
 from reconciler.lease import Lease
-from reconciler.repo import Repository
-from reconciler.repo.remote import Remote, Signer
+from reconciler.repo import Remote, Repository, Signer
 from reconciler.state import State, lock
 from reconciler.world import World
 

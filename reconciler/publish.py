@@ -70,14 +70,14 @@ def settle(
     final = recite(final, before)
     new = remember(old, desired, before, final, attempt, accepted.sha, (now, world.state.get("swept_at")))
     resumed = None if intent is None else resumed_changes(intent, before.mode)
-    return new, tell(before, final, attempt, old, new, resumed)
+    return new, tell(before, final, attempt, old, new, resumed, world.state.get("swept_at"))
 
 
 def recite(final: HostPlan, before: HostPlan) -> HostPlan:
     """What still differs, with the commits that were found for it before."""
     commits = {(c.resource, c.attribute): c.commit for c in before.changes}
     changes = tuple(replace(c, commit=commits.get((c.resource, c.attribute))) for c in final.changes)
-    return replace(final, changes=changes, held=before.held)
+    return replace(final, changes=changes)
 
 
 def events_for(accepted: Accepted, plan: Plan, told: list[Told], gone: list[str], occasion: Occasion) -> list[Event]:

@@ -7,13 +7,18 @@ as before, and a rewritten history is still noticed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
+from reconciler.errors import Gone
 from reconciler.memory import from_host_file
 from reconciler.model import Desired, HostMemory
 from reconciler.world import World
+
+REF = "refs/reconciler/head"
+"""Where the followed branch is fetched to."""
 
 
 def recall(world: World, compiled: Callable[[World, str], Desired]) -> None:
@@ -23,6 +28,8 @@ def recall(world: World, compiled: Callable[[World, str], Desired]) -> None:
     if world.state.get("recalled"):
         return
     world.audit.refresh()
+    with suppress(Gone):  # the values last applied are those of the revisions that the records name
+        world.repository.fetch(world.config.repository.branch, REF)
     records = {host: read(text) for host, text in world.audit.records().items()}
     accepted = read(world.audit.file("revision.yml") or b"").get("accepted")
     memories = [memory_of(world, record, compiled) for record in records.values() if record.get("host")]

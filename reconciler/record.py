@@ -69,10 +69,12 @@ def tell(
     old: HostMemory,
     new: HostMemory,
     resumed: tuple[Change, ...] | None = None,
+    swept_at: str | None = None,
 ) -> Told | None:
     """What there is to say about one host after a cycle; None where nothing changed.
 
-    *resumed* are the changes that an interrupted cycle had set out to make, None where there was none.
+    *resumed* are the changes that an interrupted cycle had set out to make, None where there was none;
+    *swept_at* is when the fleet was looked at before.
     """
     left = tuple(c for c in final.changes if c.verdict is not Verdict.AHEAD)
     done = done_by(before, final, attempt, resumed or ())
@@ -82,9 +84,8 @@ def tell(
         return None
     outcome = outcome_of(final, new, acted=bool(done or attempt or interrupted))
     reasons = reasons_of(final, attempt)
-    return Told(
-        before.host, outcome, before.mode, done, left, reasons, ran, new, new.clean_at or old.clean_at, interrupted
-    )
+    clean_at = swept_at if old.state == State.IN_SYNC else old.clean_at
+    return Told(before.host, outcome, before.mode, done, left, reasons, ran, new, clean_at, interrupted)
 
 
 def done_by(

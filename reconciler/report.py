@@ -103,12 +103,12 @@ ORDER = (Verdict.DRIFT, Verdict.CONFLICT, Verdict.PENDING, Verdict.AHEAD)
 def columns(changes: Iterable[Change]) -> tuple[list[str], list[str]]:
     """The two columns of changes that are aligned."""
     changes = list(changes)
-    return [f"{c.resource}  {c.attribute}" for c in changes], [transition(c) for c in changes]
+    return [clean(f"{c.resource}  {c.attribute}") for c in changes], [transition(c) for c in changes]
 
 
 def change_lines(change: Change, widths: Sequence[int], now: datetime) -> list[str]:
     """One change: what it is, where it was declared and by which commit, and the lines that differ."""
-    name = f"{change.resource}  {change.attribute}"
+    name = clean(f"{change.resource}  {change.attribute}")
     lines = [f"  ~ {name:<{widths[0]}}  {transition(change):<{widths[1]}}  {change.verdict}"]
     cited = [change.place.short]
     if change.commit:

@@ -60,7 +60,7 @@ def citation(change: Change) -> str:
     """``web.yml:14  3f2c1ab #118``: where it is declared, and by which commit."""
     commit = change.commit
     if commit is None:
-        return change.place.short
+        return clean(change.place.short)
     return " ".join(part for part in (f"{change.place.short} ", commit.short, commit.pull_request) if part)
 
 
@@ -73,7 +73,7 @@ def subject(story: Sequence[Told], occasion: Occasion) -> str:
 def fate(one: Told, occasion: Occasion) -> str:
     """What happened to one host, in half a sentence."""
     revision = occasion.revision[:7]
-    first = one.reasons[0] if one.reasons else ""
+    first = one.reasons[0].partition("\n")[0] if one.reasons else ""
     return {
         Outcome.CONVERGED: converged(one, revision),
         Outcome.DETECTED: f"{what(one.left, revision)}; observed, not repaired",
@@ -130,7 +130,10 @@ def message(story: Sequence[Told], occasion: Occasion) -> str:
 
 def change_lines(changes: Sequence[Change]) -> list[str]:
     """A line for each change, in columns."""
-    rows = [(f"{c.resource}.{c.attribute}", transition(c), f"{c.verdict}", citation(c)) for c in changes[:LINES_SHOWN]]
+    rows = [
+        (clean(f"{c.resource}.{c.attribute}"), transition(c), f"{c.verdict}", citation(c))
+        for c in changes[:LINES_SHOWN]
+    ]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     lines = ["  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows]
     rest = len(changes) - LINES_SHOWN
@@ -148,5 +151,5 @@ def closing(one: Told, occasion: Occasion) -> list[str]:
     if one.handlers:
         sentences.append(f"Ran: {', '.join(one.handlers)}.")
     if one.interrupted:
-        sentences.append("The daemon was stopped between applying and recording; the host was looked at again.")
+        sentences.append("Work on the host was stopped before this was recorded; it was looked at again.")
     return sentences

@@ -22,6 +22,8 @@ FAREWELL = re.compile(r"(?:Shared connection to|Connection to) \S+ closed\.?$")
 TIMED_OUT = re.compile(r"Timed out after (\d+) second")
 PASSWORD = re.compile(r"sudo: a (?:terminal|password) is required|Missing sudo password|Incorrect sudo password")
 
+NO_SUDO = re.compile(r"Timeout \((\d+)s\) waiting for privilege escalation prompt")
+
 
 def printable(text: str) -> str:
     """*text* without terminal escapes, control and direction characters; lone surrogates replaced."""
@@ -85,6 +87,8 @@ def clean(value: Any, budget: list[int], depth: int = 0) -> Any:
 
 def last_words(event: Mapping[str, Any]) -> str:
     """What ssh said last, without the farewell that it may add."""
+    if hung := NO_SUDO.search(message(event)):
+        return f"sudo gave no answer within {hung[1]} s"
     words = [printable(line) for line in PREFIX.sub("", message(event)).splitlines()]
     said = [line for line in words if line and not FAREWELL.search(line)]
     return clip(said[-1]) if said else "unreachable"

@@ -212,6 +212,8 @@ def describe_end(process: subprocess.Popen[bytes], ended: Event | None, private:
         return End(f"Ansible's process ended with code {code}: {last_line(private / 'stderr')}")
     if ended["rc"] in HOSTS_FAILED:
         return End(said=said)
+    if ended["rc"] is None:  # ansible-runner does not say which one
+        return End("ansible-playbook was killed by a signal", said=said)
     return End(f"ansible-playbook ended with code {ended['rc']}", said=said)
 
 

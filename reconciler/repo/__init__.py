@@ -13,15 +13,15 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from reconciler.errors import Corrupt, GitError, StateError
-from reconciler.repo.drafts import Drafts
-from reconciler.repo.exchange import Exchange
-from reconciler.repo.plumbing import NO_COMMIT, OUTPUT_LIMIT, Answer, local_failure
+from reconciler.repo.drafts import Draft, Drafts
+from reconciler.repo.exchange import Declined, Exchange
+from reconciler.repo.plumbing import NO_COMMIT, OUTPUT_LIMIT, Answer, local_failure, plain
 from reconciler.repo.process import hear
 from reconciler.repo.remote import SETTINGS, Remote, Signer, as_environment, full_ref
 
@@ -29,6 +29,8 @@ try:
     import git
 except ImportError as error:  # GitPython looks for the git program when it is imported
     raise GitError("The git program is not installed.", hint="apt install git") from error
+
+__all__ = ["Declined", "Draft", "Remote", "Repository", "Signer", "full_ref", "plain"]
 
 LOCAL_LIMIT = 600.0
 """Seconds for one git on the local clone; fsck and gc of a large audit history are the slowest."""
@@ -64,6 +66,8 @@ class Repository(Exchange, Drafts):
         self.remote = remote
         self.signer = signer
         self.signs = signer.key is not None
+        self.stopping: Callable[[], bool] = never
+        """Says that the daemon is to stop; calls to the remote are then ended soon."""
         self._held: int | None = None
 
     def heal(self) -> bool:
@@ -190,7 +194,7 @@ class Repository(Exchange, Drafts):
             stdin.write(feed or b"")
             stdin.seek(0)
             process = _start(["env", *dropped, "git", *args], variables, stdin, busy, self.path.parent)
-            heard = hear(process, seconds, cap)
+            heard = hear(process, seconds, cap, self.stopping if seconds < LOCAL_LIMIT else never)
         err = self.remote.hide(heard.err.decode("utf-8", "replace"))
         return Answer(heard.code, heard.out, err, heard.late, heard.cut)
 
@@ -230,6 +234,11 @@ class Repository(Exchange, Drafts):
             time.sleep(0.1)
         os.close(handle)
         raise StateError(f"Another process still works in {self.path}.", hint="wait for it or end it, then start again")
+
+
+def never() -> bool:
+    """Nobody asks us to stop."""
+    return False
 
 
 def _start(

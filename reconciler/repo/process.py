@@ -9,12 +9,20 @@ import os
 import signal
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 GRACE = 3.0
 """Seconds between asking a process to end, when it still removes its locks, and ending it."""
+
+LAST_WORDS = 10.0
+"""Seconds that a process may still take when the daemon is told to stop."""
+
+POLL = 0.5
+"""Seconds between two looks at whether the daemon is to stop."""
 
 STDERR_LIMIT = 64 * 1024
 """Bytes of stderr that are kept; a server can send messages without end."""
@@ -31,13 +39,17 @@ class Heard:
     cut: bool
 
 
-def hear(process: subprocess.Popen[bytes], seconds: float, cap: int) -> Heard:
-    """Read *process* to its end, at most *seconds* long and *cap* bytes; it must lead a process group of its own."""
-    late = threading.Event()
-    timer = threading.Timer(seconds, _give_up, args=(process, late))
+def hear(
+    process: subprocess.Popen[bytes], seconds: float, cap: int, stopping: Callable[[], bool] = lambda: False
+) -> Heard:
+    """Read *process* to its end, at most *seconds* long and *cap* bytes; it must lead a process group of its own.
+
+    Once *stopping* says so, it has ``LAST_WORDS`` seconds left.
+    """
+    late, done = threading.Event(), threading.Event()
     err: list[bytes] = []
+    timer = threading.Thread(target=_give_up, args=(process, seconds, stopping, late, done), daemon=True)
     reader = threading.Thread(target=_drain, args=(process.stderr, err), daemon=True)
-    timer.daemon = True
     timer.start()
     reader.start()
     try:
@@ -50,7 +62,7 @@ def hear(process: subprocess.Popen[bytes], seconds: float, cap: int) -> Heard:
         end(process)
         raise
     finally:
-        timer.cancel()
+        done.set()
     return Heard(process.returncode, out[:cap], b"".join(err), late.is_set(), len(out) > cap)
 
 
@@ -63,9 +75,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _give_up(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    end(process)
+def _give_up(
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    stopping: Callable[[], bool],
+    late: threading.Event,
+    done: threading.Event,
+) -> None:
+    limit = time.monotonic() + seconds
+    while not done.wait(max(0.0, min(POLL, limit - time.monotonic()))):
+        if stopping():
+            limit, stopping = min(limit, time.monotonic() + LAST_WORDS), lambda: False
+        if time.monotonic() >= limit:
+            late.set()
+            end(process)
+            return
 
 
 def _drain(pipe: BinaryIO, kept: list[bytes]) -> None:

@@ -90,6 +90,8 @@ class State:
             return
         self._rows("PRAGMA journal_mode=WAL")
         self._rows("PRAGMA synchronous=FULL")
+        # SQLite lets its log grow to a thousand pages; an idle daemon's files are to stay as they are.
+        self._rows("PRAGMA wal_autocheckpoint=16")
         if version == 0:
             with self._transaction():
                 for statement in (*_TABLES, f"PRAGMA user_version={SCHEMA}"):

@@ -1,0 +1,134 @@
+"""Compile: every mistake once, at its line, and the hosts it holds; where the values of a resource came from."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.desired import compile_tree
+from reconciler.model import Desired, Mode
+from tests.unit.worlds import compiled
+
+INVENTORY = "web:\n  hosts:\n    web1:\n    web2:\ndb:\n  hosts:\n    db1:\n"
+GOOD = "- hosts: db\n  copy:\n    - {content: x, dest: /good}\n"
+
+
+def build(manifest: str, **files: str) -> Desired:
+    return compiled({"inventory/hosts.yml": INVENTORY, "bad.yml": manifest, "good.yml": GOOD, **files})
+
+
+@pytest.mark.parametrize(
+    ("manifest", "place", "words", "held"),
+    [
+        (
+            "- hosts: web\n  copi:\n    - {content: x, dest: /a}\n",
+            "2:3",
+            "unknown kind 'copi'; did you mean 'copy'?",
+            "web1 web2",
+        ),
+        ("- hosts: web\n  copy:\n    - {content: x, dst: /a, dest: /a}\n", "3:20", "did you mean 'dest'?", "web1 web2"),
+        ("- hosts: web\n  copy:\n    - {content: x}\n", "3:7", "copy needs the field 'dest'", "web1 web2"),
+        ("- hosts: web\n  copy:\n    - {content: x, dest: a}\n", "3:26", "absolute", "web1 web2"),
+        ("- hosts: web\n  copy: {content: x, dest: /a}\n", "2:9", "list of resources", "web1 web2"),
+        ("- hosts: web\n  copy:\n    - /a\n", "3:7", "a mapping of fields", "web1 web2"),
+        ("- hosts: web\n  mode: of\n", "2:9", "mode is observe, enforce or suspended", "web1 web2"),
+        ("- hosts: wbe\n  copy: []\n", "1:10", "did you mean 'web'?", ""),
+        ("- copy: []\n", "1:3", "a manifest needs 'hosts'", ""),
+        ("- hosts: web\n  copy:\n    - {src: a, dest: /a}\n", "3:13", "files/a is not there", "web1 web2"),
+        ("- hosts: web\n  template:\n    - {src: a, dest: /a}\n", "3:13", "templates/a is not there", "web1 web2"),
+        (
+            "- hosts: web\n  copy:\n    - {content: y, dest: '/{{ x }}'}\n",
+            "3:26",
+            "'x' is undefined",
+            "web1 web2",
+        ),
+        ("hosts: web\n", "1:1", "a list", "db1 web1 web2"),
+        ("- hosts: web1\n  copy: [\n", "3:1", "", "web1"),
+        ("- web\n", "1:3", "a manifest has 'hosts'", "db1 web1 web2"),
+    ],
+)
+def test_a_mistake_is_told_once_at_its_line_and_holds_its_hosts(
+    manifest: str, place: str, words: str, held: str
+) -> None:
+    desired = build(manifest)
+    (mistake,) = desired.mistakes
+    assert str(mistake).startswith(f"bad.yml:{place}: ")
+    assert words in mistake.message
+    assert sorted(desired.held) == held.split()
+    assert set(desired.hosts) == {"web1", "web2", "db1"} - set(held.split())
+    assert all(found == (mistake,) for found in desired.held.values())
+
+
+def test_many_mistakes_are_all_told() -> None:
+    desired = build(
+        "- hosts: web\n  copi: []\n  copy:\n    - {dest: b, content: x, mode: 0644}\n- hosts: db\n  filee: []\n"
+    )
+    assert [mistake.place.line for mistake in desired.mistakes] == [2, 4, 4, 6]
+    assert desired.refused
+
+
+def test_every_field_that_a_host_cannot_fill_is_told() -> None:
+    desired = build("- hosts: web\n  copy:\n    - {content: '{{ x }}', dest: '/{{ y }}'}\n")
+    assert [str(mistake) for mistake in desired.mistakes] == [
+        "bad.yml:3:17: 'x' is undefined for web1, web2",
+        "bad.yml:3:34: 'y' is undefined for web1, web2",
+    ]
+
+
+def test_two_claims_to_one_thing_name_both_lines() -> None:
+    twice = (
+        "- hosts: web1\n  template:\n    - {src: t, dest: /a}\n- hosts: web\n  copy:\n    - {content: x, dest: /a}\n"
+    )
+    desired = build(twice, **{"templates/t": "x"})
+    (mistake,) = desired.mistakes
+    assert str(mistake) == "bad.yml:6:7: copy[/a] is declared twice: also bad.yml:3:7 for web1"
+    assert set(desired.held) == {"web1"}
+
+
+def test_what_one_host_lacks_holds_that_host() -> None:
+    manifest = "- hosts: web\n  copy:\n    - {content: x, dest: '/{{ x }}'}\n"
+    desired = build(manifest, **{"inventory/host_vars/web1.yml": "x: a\n"})
+    (mistake,) = desired.mistakes
+    assert mistake.message == "'x' is undefined for web2 (defined for web1 in inventory/host_vars/web1.yml:1)"
+    assert set(desired.hosts) == {"web1", "db1"}
+
+
+def test_a_broken_file_of_variables_holds_those_that_read_it() -> None:
+    desired = build("[]", **{"inventory/group_vars/web.yml": "x: [\n"})
+    assert set(desired.held) == {"web1", "web2"}
+    assert desired.mistakes[0].place.file == "inventory/group_vars/web.yml"
+
+
+def test_where_the_values_of_a_resource_came_from() -> None:
+    manifest = "- hosts: web1\n  mode: enforce\n  template:\n    - src: t.j2\n      dest: /a\n      mode: '0600'\n"
+    desired = build(manifest, **{"templates/t.j2": "{{ x }}\n", "inventory/group_vars/web.yml": "y: 1\nx: 2\n"})
+    (resource,) = desired.hosts["web1"].resources
+    assert resource.identity == "template[/a]"
+    assert (resource.place.short, resource.place_of("mode").short) == ("bad.yml:4", "bad.yml:6")
+    assert [place.short for place in resource.sources] == ["templates/t.j2:1", "inventory/group_vars/web.yml:2"]
+    assert (resource.content, resource.mode, resource.hosts) == (b"2\n", Mode.ENFORCE, "web1")
+
+
+def test_a_resource_that_no_host_changes_is_built_once() -> None:
+    desired = build("- hosts: web\n  copy:\n    - {content: x, dest: /a}\n")
+    assert desired.hosts["web1"].resources[0] is desired.hosts["web2"].resources[0]
+
+
+def test_ignored_attributes_are_not_wanted_and_misspelt_ones_are_a_mistake() -> None:
+    manifest = "- hosts: web\n  copy:\n    - {content: x, dest: /a, mode: '0600', ignore: [mode]}\n"
+    assert sorted(build(manifest).hosts["web1"].resources[0].wanted) == ["content", "state"]
+    (mistake,) = build(manifest.replace("[mode]", "[mod]")).mistakes
+    assert "no attribute 'mod' to ignore" in mistake.message
+    assert "did you mean 'mode'?" in mistake.message
+
+
+def test_this_machine_is_managed_only_where_the_daemon_allows_it() -> None:
+    tree = {"inventory/hosts.yml": b"web:\n  hosts:\n    web1: {ansible_connection: local}\n"}
+    assert compile_tree(tree, allow_local=True).hosts["web1"].connection == {"ansible_connection": "local"}
+    refused = compile_tree(tree, allow_local=False)
+    assert refused.mistakes
+    assert not refused.hosts
+
+
+def test_an_empty_tree_is_refused() -> None:
+    assert compiled({}).refused
+    assert compiled({"web.yml": "[]"}).refused
