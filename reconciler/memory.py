@@ -37,14 +37,17 @@ def shown(value: Value, *, secret: bool = False) -> Value:
     return SECRET if secret and value is not None else value
 
 
-def change_record(change: Change, since: str) -> dict[str, Any]:
-    """One difference as plain data, secrets left out."""
+def change_values(change: Change) -> dict[str, Any]:
+    """What a change is about and its three values as plain data, secrets left out."""
     values = {name: shown(getattr(change, name), secret=change.secret) for name in ("wanted", "seen", "last_applied")}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {"resource": change.resource, "attribute": change.attribute, **plain, "verdict": str(change.verdict)}
+
+
+def change_record(change: Change, since: str) -> dict[str, Any]:
+    """One difference as a host's record has it."""
     return {
-        "resource": change.resource,
-        "attribute": change.attribute,
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
-        "verdict": str(change.verdict),
+        **change_values(change),
         "declared": change.place.short,
         "since": since,
     }

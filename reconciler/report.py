@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from reconciler.memory import shown
+from reconciler.memory import change_values
 from reconciler.model import Change, Commit, HostMemory, HostPlan, Mode, Plan, State, Verdict
 from reconciler.wording import clean, transition
 
@@ -38,13 +38,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """One change as plain data."""
-    values = {name: shown(getattr(change, name), secret=change.secret) for name in ("wanted", "seen", "last_applied")}
+    """One change as ``plan --output json`` has it."""
     return {
-        "resource": change.resource,
-        "attribute": change.attribute,
-        **values,
-        "verdict": str(change.verdict),
+        **change_values(change),
         "file": change.place.file,
         "line": change.place.line,
         "commit": change.commit.sha if change.commit else None,

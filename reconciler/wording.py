@@ -74,10 +74,11 @@ def fate(one: Told, occasion: Occasion) -> str:
     """What happened to one host, in half a sentence."""
     revision = occasion.revision[:7]
     first = one.reasons[0].partition("\n")[0] if one.reasons else ""
+    failed = resources(one.left) or "a restart"
     return {
         Outcome.CONVERGED: converged(one, revision),
         Outcome.DETECTED: f"{what(one.left, revision)}; observed, not repaired",
-        Outcome.FAILED: f"{resources(one.left) or 'a restart'} could not be converged: {first}",
+        Outcome.FAILED: f"{failed} could not be converged: {first.removeprefix(f'{failed}: ')}",
         Outcome.HELD: f"held back: {first}",
         Outcome.BLIND: f"not seen: {first}",
         Outcome.RECOVERED: "in sync again",
@@ -151,5 +152,5 @@ def closing(one: Told, occasion: Occasion) -> list[str]:
     if one.handlers:
         sentences.append(f"Ran: {', '.join(one.handlers)}.")
     if one.interrupted:
-        sentences.append("Work on the host was stopped before this was recorded; it was looked at again.")
+        sentences.append("The daemon was stopped before this was recorded; the host was looked at again.")
     return sentences

@@ -22,6 +22,14 @@ FAREWELL = re.compile(r"(?:Shared connection to|Connection to) \S+ closed\.?$")
 TIMED_OUT = re.compile(r"Timed out after (\d+) second")
 PASSWORD = re.compile(r"sudo: a (?:terminal|password) is required|Missing sudo password|Incorrect sudo password")
 
+PREAMBLES = (
+    (re.compile(r"^'/usr/bin/apt-get .*?' failed: ", re.DOTALL), "apt-get failed: "),
+    (
+        re.compile(r"^failed to transfer file to \S+ \S+:\s+(?:dd: error writing '\S+': )?"),
+        "no file could be sent to the host: ",
+    ),
+)
+"""What comes before a cause and hides it: a whole command line, and the paths of both ends."""
 NO_SUDO = re.compile(r"Timeout \((\d+)s\) waiting for privilege escalation prompt")
 
 
@@ -111,6 +119,8 @@ def failure(event: Mapping[str, Any]) -> str:
         return "sudo asks for a password"
     if late := TIMED_OUT.match(said):
         return f"not done within {late[1]} s"
+    for preamble, words in PREAMBLES:
+        said = preamble.sub(words, said)
     tail = " / ".join(line.strip() for line in trouble.splitlines()[-3:])
     return clip(f"{said} ({tail})" if tail and tail not in said else said)
 

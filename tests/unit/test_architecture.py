@@ -20,7 +20,7 @@ STRATA = (
     {"model", "errors"},
     # Pure: values in, values out.
     {
-        *("yamlfile", "inventory", "templates", "kinds", "manifests", "policy", "desired", "schema"),
+        *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
     },
     # Edges: each the only one to know its piece of the outside.
