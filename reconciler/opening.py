@@ -52,6 +52,7 @@ def open_world(
         if not read_only:
             made_anew = repository.heal()
             ansible.end_leftovers()
+            open_things.callback(ansible.end_leftovers)  # the connections that ssh keeps open, at the end
         yield World(
             config=config,
             repository=repository,

@@ -152,5 +152,5 @@ def closing(one: Told, occasion: Occasion) -> list[str]:
     if one.handlers:
         sentences.append(f"Ran: {', '.join(one.handlers)}.")
     if one.interrupted:
-        sentences.append("The daemon was stopped before this was recorded; the host was looked at again.")
+        sentences.append("Work on it was stopped before this was recorded; the host was looked at again.")
     return sentences

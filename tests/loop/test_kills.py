@@ -66,7 +66,7 @@ def check_told(bench: Bench, *, interrupted: bool) -> None:
     assert Counter(story["Outcome"] for story in stories[2:]).keys() == {"converged"}
     assert sum(int(story["Drift"]) for story in stories[2:]) == 1
     assert sum(int(story["Pending"]) for story in stories[2:]) == 2
-    assert any("The daemon was stopped before this was recorded" in s.body for s in stories) == interrupted
+    assert any("Work on it was stopped before this was recorded" in s.body for s in stories) == interrupted
     assert bench.hosts.text("web1", "/etc/motd") == "hello"
     assert bench.hosts.text("web2", "/srv/site/site.conf") == "# web2\nconnections 4096;\n"
     assert bench.record("web1")["differs"] == []
