@@ -116,7 +116,7 @@ def run(
     with open_world(config, clock=now, monotonic=time.monotonic, say=logs.info, progress=logs.debug) as world:
         pace = Pace(config.interval.total_seconds(), config.sweep_interval.total_seconds())
         daemon = Daemon(world, pace)
-        world.stop = world.repository.stopping = daemon.stopping.is_set
+        world.stop = world.repository.stopping = lambda: daemon.stopping
         logs.info(f"reconciler {reconciler.__version__} on {config.repository.shown_url}, shard {config.shard}")
         daemon.run()
         logs.info("stopped")

@@ -7,10 +7,12 @@ data: the timer and SIGHUP each only say *now*; SIGTERM and SIGINT say *finish*.
 from __future__ import annotations
 
 import logging
+import os
+import select
 import signal
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -52,6 +54,26 @@ class Pace:
         self.not_before = now + min(longest, self.interval * 2 ** min(self.failures - 1, 10)) * (1 - JITTER)
 
 
+class Bell:
+    """Wakes one sleeper. It takes no lock, so a signal handler may ring it whatever it interrupted."""
+
+    def __init__(self) -> None:
+        self._listen, self._ring = os.pipe()
+        os.set_blocking(self._listen, False)
+        os.set_blocking(self._ring, False)
+
+    def ring(self) -> None:
+        """Wake the sleeper, now or as soon as it sleeps; ringing twice is the same."""
+        with suppress(BlockingIOError):
+            os.write(self._ring, b"!")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until it rings, at most *seconds* (monotonic)."""
+        select.select([self._listen], [], [], seconds)
+        with suppress(BlockingIOError):
+            os.read(self._listen, 4096)
+
+
 @dataclass(slots=True)
 class Daemon:
     """Runs cycles on a world until a signal ends it."""
@@ -59,8 +81,8 @@ class Daemon:
     world: World
     pace: Pace
     monotonic: Callable[[], float] = time.monotonic
-    wake: threading.Event = field(default_factory=threading.Event)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    wake: Bell = field(default_factory=Bell)
+    stopping: bool = False
     asked: bool = True
     trouble: str = ""
 
@@ -81,7 +103,7 @@ class Daemon:
         logging.getLogger("apscheduler").propagate = False
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
-            self.wake.set,
+            self.wake.ring,
             "interval",
             seconds=self.pace.interval,
             jitter=self.pace.interval * JITTER,
@@ -94,12 +116,11 @@ class Daemon:
 
     def loop(self) -> None:
         """Run a cycle at every wake-up. The wait has its own limit, since the timer goes by the wall clock."""
-        self.wake.set()
-        while not self.stopping.is_set():
+        self.wake.ring()
+        while not self.stopping:
             self.wake.wait(self.pace.interval * (1 + 2 * JITTER))
-            self.wake.clear()
             now = self.monotonic()
-            if not self.stopping.is_set() and (self.asked or now >= self.pace.not_before):
+            if not self.stopping and (self.asked or now >= self.pace.not_before):
                 self.run_cycle(now)
 
     def run_cycle(self, now: float) -> None:
@@ -134,10 +155,10 @@ class Daemon:
 
     def finish(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop: no new task starts, the running one ends, then the daemon does."""
-        self.stopping.set()
-        self.wake.set()
+        self.stopping = True
+        self.wake.ring()
 
     def look_now(self, _signal: int, _frame: FrameType | None) -> None:
         """Poll git and look at the fleet now, or as soon as the running cycle is over."""
         self.asked = True
-        self.wake.set()
+        self.wake.ring()

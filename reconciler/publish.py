@@ -62,15 +62,13 @@ def settle(
 ) -> tuple[HostMemory, Told | None]:
     """What is remembered of one host, and what there is to say of it."""
     desired = accepted.desired.hosts.get(before.host) if accepted.desired else None
-    now, old, intent = (
-        world.clock().isoformat(timespec="seconds"),
-        known.of(before.host),
-        known.interrupted.get(before.host),
-    )
+    old, swept_at = known.of(before.host), world.state.get("swept_at")
     final = recite(final, before)
-    new = remember(old, desired, before, final, attempt, accepted.sha, (now, world.state.get("swept_at")))
+    now = world.clock().isoformat(timespec="seconds")
+    new = remember(old, desired, before, final, attempt, accepted.sha, (now, swept_at))
+    intent = known.interrupted.get(before.host)
     resumed = None if intent is None else resumed_changes(intent, before.mode)
-    return new, tell(before, final, attempt, old, new, resumed, world.state.get("swept_at"))
+    return new, tell(before, final, attempt, old, new, resumed, swept_at)
 
 
 def recite(final: HostPlan, before: HostPlan) -> HostPlan:

@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
 
         world.repository.tip = counted
         daemon = Daemon(world, Pace(config.interval.total_seconds(), config.sweep_interval.total_seconds()))
-        world.stop = daemon.stopping.is_set
+        world.stop = lambda: daemon.stopping
         if (folder / "dead-timer").exists():
             start_timer = daemon.start_timer
 
