@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # Two workers, because two cores are what CI has; a module stays together, because its tests share their hosts.
 WORKERS ?= 2
-SPREAD := -n $(WORKERS) --dist loadfile
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What needs no Docker engine and starts no Ansible: seconds, not minutes.
 FAST := tests/unit tests/packaging $(wildcard tests/test_*.py)

@@ -38,3 +38,9 @@ def fail(report: Any) -> None:
     reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     report.outcome = "failed"
     report.longrepr = f"Nothing may be skipped in silence: {report.nodeid} ({reason})"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, the real hosts, so that no worker is left alone with it at the end."""
+    folders = ["hosts", "loop", "ansible", "contract", "git"]
+    items.sort(key=lambda item: next((n for n, name in enumerate(folders) if name in item.path.parts), len(folders)))
