@@ -122,7 +122,7 @@ def refuse(world: World, error: ReconcilerError, known: str | None) -> None:
     if str(world.state.get("refused") or "").partition("\n")[0] == reason.partition("\n")[0]:
         return
     now = world.clock()
-    occasion = Occasion(world.config.shard, now, known or "none", None)
+    occasion = Occasion(world.config.shard, now, known or "none")
     words = reason.splitlines()
     event = revision_event(Outcome.HELD, "\n\n".join([f"nothing is applied: {words[0]}", *words[1:]]), occasion, {})
     world.state.finish((), [event], (), {"refused": reason})
@@ -131,7 +131,7 @@ def refuse(world: World, error: ReconcilerError, known: str | None) -> None:
 
 def follow_again(world: World, sha: str) -> None:
     """Record that a refusal is over."""
-    occasion = Occasion(world.config.shard, world.clock(), sha, None)
+    occasion = Occasion(world.config.shard, world.clock(), sha)
     text = f"{world.config.repository.branch} can be followed again at {sha[:7]}"
     event = revision_event(Outcome.RECOVERED, text, occasion, {})
     world.state.finish((), [event], (), {"refused": None})

@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -31,8 +30,8 @@ class DemoError(ReconcilerError):
     """Something of the demo did not happen."""
 
 
-def show(folder: Path, _clock: Callable[[], datetime]) -> bool:
-    """Play the demo in *folder*; True if all of it really happened."""
+def show(folder: Path) -> None:
+    """Play the demo in *folder*; raises DemoError if any of it did not really happen."""
     stage = Stage(folder)
     stage.build()
     with stage.daemon():
@@ -40,7 +39,6 @@ def show(folder: Path, _clock: Callable[[], datetime]) -> bool:
         stage.pushed_change()
         stage.edit_by_hand()
     stage.curtain()
-    return True
 
 
 class Stage:
@@ -53,7 +51,6 @@ class Stage:
         self.hosts = folder / "hosts"
         self.config = folder / "reconciler.yml"
         self.log = folder / "daemon.log"
-        self.seen: set[str] = set()
 
     def build(self) -> None:
         """A fresh folder, a key to sign with, a bare repository, and the shipped desired state pushed to it."""
@@ -168,17 +165,17 @@ class Stage:
         return run("git", "-C", str(self.clone), "rev-parse", "HEAD").strip()
 
     def await_story(self, what: str, **trailers: str) -> str:
-        """The subject of a new audit commit that has these trailers, waited for."""
+        """The subject of an audit commit that has these trailers, waited for."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for sha in self.audit_commits():
-                if sha not in self.seen and self.matches(sha, trailers):
+                if self.matches(sha, trailers):
                     return self.git("log", "-1", "--format=%s", sha).strip()
             time.sleep(0.5)
         raise DemoError(f"{what} was not recorded within {PATIENCE:.0f} s", hint=f"the daemon's log is {self.log}")
 
     def audit_commits(self) -> list[str]:
-        """The commits of the audit branch, newest first; those not seen yet are shown as they come."""
+        """The commits of the audit branch, newest first."""
         listed = subprocess.run(
             ["git", "-C", str(self.remote), "rev-list", "audit/main", "--"], capture_output=True, text=True, check=False
         )

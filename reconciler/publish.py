@@ -37,7 +37,7 @@ def write_down(
         new, one = settle(world, accepted, before, final, attempts.get(before.host), known)
         told += [one] if one else []
         changed += [new] if new != known.hosts.get(before.host) else []
-    occasion = Occasion(world.config.shard, now, accepted.sha, accepted.commit, accepted.new)
+    occasion = Occasion(world.config.shard, now, accepted.sha)
     gone = sorted(known.hosts.keys() - {host.host for host in plan.hosts}) if accepted.new else []
     events = events_for(accepted, plan, told, gone, occasion)
     meta = {"recorded": accepted.sha, "swept_at": now.isoformat(timespec="seconds")}
@@ -108,12 +108,15 @@ def publish(world: World) -> str:
     if not events:
         return ""
     world.progress("recording")
+    restored = world.audit.restored
     try:
         world.audit.append(events)
         if not world.audit.publish(events):
             return "the audit branch could not be pushed yet; it is kept and tried again"
     except GitError as error:
         return f"{len(events)} audit commits wait to be pushed: {error}"
+    if world.audit.restored > restored:
+        world.say(f"{world.audit.branch} was gone from the remote and has been put back whole")
     world.state.delivered(ids(events))
     world.state.put("published", world.audit.published)
     return ""

@@ -17,7 +17,6 @@ from reconciler.memory import host_file, key_of
 from reconciler.model import (
     Attempt,
     Change,
-    Commit,
     Event,
     HostMemory,
     HostPlan,
@@ -138,8 +137,6 @@ class Occasion:
     shard: str
     at: datetime
     revision: str
-    commit: Commit | None
-    new_revision: bool = False
 
 
 def events_of(told: Sequence[Told], occasion: Occasion, files: Mapping[str, bytes | None]) -> list[Event]:

@@ -14,7 +14,7 @@ from reconciler.record import MOST_COMMITS, Occasion, Told, event_id, events_of,
 from reconciler.wording import message, subject, value_text
 from tests.unit.worlds import NOON, SHA, change, told
 
-OCCASION = Occasion("main", NOON, SHA, None)
+OCCASION = Occasion("main", NOON, SHA)
 
 
 def trailers(event, name: str) -> list[str]:
@@ -84,8 +84,8 @@ def test_the_same_story_of_the_same_cycle_has_the_same_key_and_no_other_has_it()
     def key(stories: list[Told], occasion: Occasion) -> str:
         return events_of(stories, occasion, {})[0].id
 
-    later = Occasion("main", NOON + timedelta(milliseconds=1), SHA, None)
-    shard = Occasion("other", NOON, SHA, None)
+    later = Occasion("main", NOON + timedelta(milliseconds=1), SHA)
+    shard = Occasion("other", NOON, SHA)
     keys = [key([told()], OCCASION), key([told("web2")], OCCASION), key([told()], later), key([told()], shard)]
     assert len(set(keys)) == 4
     assert key([told()], OCCASION) == keys[0]

@@ -68,7 +68,7 @@ def play(folder):
         lines += [f"step {host.host}: {step.id}" for step in host.steps]
     after = observed(load(folder / "after.yml"))
     told = [one for host in plan.hosts if (one := tell_host(host, desired, after, known))]
-    for event in events_of(told, Occasion("main", AT, SHA, COMMIT), {}):
+    for event in events_of(told, Occasion("main", AT, SHA), {}):
         lines += ["", "-" * 72, event.message, ""]
         lines += [f"{name}: {value}" for name, value in event.trailers if name != "Event-Id"]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
