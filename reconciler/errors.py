@@ -9,7 +9,10 @@
     │   ├── Gone             the branch is not there, or the repository is empty
     │   └── Corrupt          the local clone is damaged and has to be made again
     ├── Refused              a revision or plan that must not be applied, with its reasons
-    └── LaunchError          Ansible itself could not run
+    ├── LaunchError          Ansible itself could not run
+    └── ForgeError           the forge said no, or was not reached
+        ├── ForgeAway        it cannot be spoken with now; worth a retry after ``wait`` seconds
+        └── ForgeRefused     it will not do it, however often it is asked; ``status`` is HTTP's
 
 Library code raises these and never exits; only the command line turns them into exit codes.
 """
@@ -63,3 +66,28 @@ class Refused(ReconcilerError):
 
 class LaunchError(ReconcilerError):
     """Ansible could not be started, or died before it said anything."""
+
+
+class ForgeError(ReconcilerError):
+    """The forge refused or failed."""
+
+
+class ForgeAway(ForgeError):
+    """The forge cannot be spoken with now, or wants us to slow down.
+
+    ``wait`` is how many seconds it is to be left alone at least. ``unsure`` says that what was asked may have been
+    done all the same: look before asking again.
+    """
+
+    def __init__(self, message: str, *, wait: float = 0.0, unsure: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait
+        self.unsure = unsure
+
+
+class ForgeRefused(ForgeError):
+    """The forge will not do what was asked; ``status`` is the HTTP status it said so with."""
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status

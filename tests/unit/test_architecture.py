@@ -17,14 +17,16 @@ PACKAGE = Path(__file__).parents[2] / "reconciler"
 
 STRATA = (
     # Nouns: frozen values and errors.
-    {"model", "errors"},
+    {"model", "talk", "errors"},
     # Pure: values in, values out.
     {
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
     },
     # Edges: each the only one to know its piece of the outside.
-    {"config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"},
+    {
+        *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
+    },
     # Shell: the order of things.
     {
         *("world", "opening", "accept", "recall", "converge", "publish", "provenance", "cycle"),
@@ -57,6 +59,7 @@ IMPURE = {
     *("os", "sys", "io", "pathlib", "shutil", "tempfile", "subprocess", "socket", "select", "signal", "threading"),
     *("time", "random", "secrets", "uuid", "logging", "asyncio", "multiprocessing", "ctypes", "urllib", "http"),
     *("sqlite3", "loguru", "git", "ansible_runner", "apscheduler", "typer", "rich"),
+    *("httpx2", "stamina", "starlette", "uvicorn", "apprise", "jwt"),
 }
 PATH_ARITHMETIC = {"PurePath", "PurePosixPath"}
 """What of pathlib touches no disk."""
