@@ -7,21 +7,33 @@ revision runs here, so a stranger's revision may be compiled as safely as one's 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.inventory import Inventory, PatternMistake
 from reconciler.inventory import load as load_inventory
 from reconciler.manifests import Declaration, Manifest, load_manifests, manifest_files, misnamed_files, nearest
-from reconciler.model import Desired, HostDesired, Mistake, Resource, Tree
-from reconciler.policy import host_modes, limits_of, load_policy
+from reconciler.model import Desired, HostDesired, Mistake, Resource, Tree, Waiver
+from reconciler.policy import host_modes, idle_waivers, limits_of, load_policy
 from reconciler.resources import Builder, Built, MistakesFound
 
 SHOWN_HOSTS = 3
 """A mistake that many hosts share names this many of them."""
 
 
-def compile_tree(tree: Tree, *, allow_local: bool) -> Desired:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much work a revision may be: *steps* of all its templates together, *resources* counted on every host."""
+
+    steps: int | None = None
+    resources: int = 5_000_000
+
+
+STRANGERS = Bounds(steps=20_000_000, resources=500_000)
+"""For revisions that nobody with a right to push stands for; some twenty seconds at the worst."""
+
+
+def compile_tree(tree: Tree, *, allow_local: bool, bounds: Bounds = Bounds()) -> Desired:
     """Compile the files below a revision's path.
 
     Every mistake of the revision is in the answer. A mistake holds the hosts it can touch: those of a
@@ -31,10 +43,10 @@ def compile_tree(tree: Tree, *, allow_local: bool) -> Desired:
     if inventory is None:
         _, elsewhere = read_manifests(tree)
         return Desired({}, mistakes=tuple(sorted({*mistakes, *elsewhere.mistakes})))
-    policy, wrong = load_policy(tree, inventory)
+    policy, waivers, wrong = load_policy(tree, inventory)
     manifests, findings = read_manifests(tree)
     findings.mistakes += [*mistakes, *wrong]
-    compiler = Compiler(tree, inventory, findings)
+    compiler = Compiler(tree, inventory, findings, bounds)
     compiler.hold(findings.patterns)
     for mistake in mistakes:
         compiler.blame_hosts(mistake, inventory.hosts_reading(mistake.place.file))
@@ -42,6 +54,7 @@ def compile_tree(tree: Tree, *, allow_local: bool) -> Desired:
         compiler.blame_hosts(mistake, inventory.hosts)
     for manifest in manifests:
         compiler.place(manifest)
+    compiler.check(waivers)
     resources, held = compiler.finish()
     modes = host_modes(policy, inventory)
     hosts = {
@@ -49,7 +62,14 @@ def compile_tree(tree: Tree, *, allow_local: bool) -> Desired:
         for host in inventory.hosts
         if host not in held
     }
-    return Desired(hosts, held, tuple(sorted(set(findings.mistakes))), limits_of(policy))
+    groups = {host: nearest_group(inventory, host) for host in inventory.hosts}
+    return Desired(hosts, held, tuple(sorted(set(findings.mistakes))), limits_of(policy), waivers, groups)
+
+
+def nearest_group(inventory: Inventory, host: str) -> str:
+    """The deepest group of a host, of equals the first by name."""
+    groups = [group for group in inventory.groups_of(host) if group not in ("all", "ungrouped")]
+    return min(groups, key=lambda group: (-inventory.depth_of(group), group), default="")
 
 
 @dataclass(slots=True)
@@ -75,10 +95,11 @@ def read_manifests(tree: Tree) -> tuple[list[Manifest], Findings]:
 class Compiler:
     """Puts manifests on hosts, and holds the hosts that a mistake can touch."""
 
-    def __init__(self, tree: Tree, inventory: Inventory, findings: Findings) -> None:
+    def __init__(self, tree: Tree, inventory: Inventory, findings: Findings, bounds: Bounds) -> None:
         self.inventory = inventory
         self.findings = findings
-        self.builder = Builder(tree, inventory)
+        self.left = bounds.resources
+        self.builder = Builder(tree, inventory, bounds.steps)
         self.built: dict[str, list[Built]] = defaultdict(list)
         self.held: dict[str, list[Mistake]] = defaultdict(list)
         self.shared: dict[Mistake, list[str]] = defaultdict(list)
@@ -110,6 +131,12 @@ class Compiler:
             return
         for host in hosts if manifest.mistakes else ():
             self.held[host] += manifest.mistakes
+        self.left -= len(hosts) * len(manifest.declarations)
+        if self.left < 0:
+            mistake = Mistake(manifest.place, "with this manifest, the revision declares more than can be compiled")
+            self.findings.mistakes.append(mistake)
+            self.blame_hosts(mistake, hosts)
+            return
         for declaration in manifest.declarations:
             self.declare(manifest, declaration, hosts)
 
@@ -138,6 +165,19 @@ class Compiler:
             if undefined:
                 self.undefined[mistake] = undefined
             self.blame_hosts(mistake, hosts)
+
+    def check(self, waivers: Sequence[Waiver]) -> None:
+        """Hold the hosts of a waiver that matches nothing: what it was to spare might be converged."""
+        if not waivers:
+            return
+        resources = {
+            host: [item.resource for item in self.built.get(host, ())]
+            for host in self.inventory.hosts
+            if host not in self.held
+        }
+        for mistake, hosts in idle_waivers(waivers, resources):
+            self.findings.mistakes.append(mistake)
+            self.blame_hosts(mistake, sorted(hosts))
 
     def finish(self) -> tuple[dict[str, tuple[Resource, ...]], dict[str, tuple[Mistake, ...]]]:
         """Resources of the hosts that are free of mistakes, and the mistakes of those that are not."""

@@ -109,7 +109,10 @@ def fingerprint(final: HostPlan, attempt: Attempt | None) -> str:
     # What is only observed, or suspended, was not tried: it is no failure that it is still there.
     tried = attempt is not None and any(change.mode is Mode.ENFORCE for change in left)
     word = "failed" if tried or missed else "held" if final.held else "differs"
-    return f"{word}:{key_of([*((c.resource, c.attribute, c.wanted, c.seen, c.verdict) for c in left), *missed])}"
+    # That one begins to be waived, or suspended, is told even where another difference goes on as before.
+    spared = [(c.resource, c.attribute) for c in left if c.mode is Mode.SUSPENDED]
+    told = [(c.resource, c.attribute, c.wanted, c.seen, c.verdict) for c in left]
+    return f"{word}:{key_of([*told, *missed, *spared])}"
 
 
 def failed_handlers(attempt: Attempt | None) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -162,6 +162,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """A difference that is accepted up to and including the day ``until``: it is neither put right nor told to anyone.
+
+    ``attribute`` "" means every attribute of the resource.
+    """
+
+    resource: str
+    hosts: frozenset[str]
+    until: date
+    reason: str
+    place: Place
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """A compiled revision. A host is in ``hosts`` or, where its manifests have mistakes, in ``held``."""
 
@@ -169,6 +184,9 @@ class Desired:
     held: Mapping[str, tuple[Mistake, ...]] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     limits: Limits = Limits()
+    waivers: tuple[Waiver, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Host → the group that says most about it, for tables; "" for a host in none."""
 
     @property
     def refused(self) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from reconciler.diff import compare, orphans
 from reconciler.model import (
@@ -30,7 +31,9 @@ from reconciler.model import (
     State,
     Step,
     Verdict,
+    Waiver,
 )
+from reconciler.waiver import in_force, spare
 
 ACTIONS = ("restart", "reload")
 """From the stronger to the weaker: a restart makes a reload of the same service superfluous."""
@@ -44,6 +47,7 @@ class Look:
     seen: Observed | Blind
     applied: Applied
     owed: tuple[str, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
 
 def make_plan(
@@ -53,11 +57,15 @@ def make_plan(
     memories: Mapping[str, HostMemory],
     limits: Limits,
     stop: str = "",
+    today: date | None = None,
 ) -> Plan:
-    """The plan for every host of a revision. ``stop`` is a reason to apply nothing at all."""
-    nothing = HostMemory("")
+    """The plan for every host of a revision. ``stop`` is a reason to apply nothing at all.
+
+    ``today`` (UTC) decides which waivers are in force; all of them are where it is not given.
+    """
+    nothing, waivers = HostMemory(""), in_force(desired.waivers, today)
     looks = [
-        Look(host, seen.get(name, Blind(name, "it was not asked")), memory.applied, memory.owed)
+        Look(host, seen.get(name, Blind(name, "it was not asked")), memory.applied, memory.owed, waivers.get(name, ()))
         for name, host in desired.hosts.items()
         for memory in (memories.get(name, nothing),)
     ]
@@ -82,6 +90,8 @@ def plan_host(look: Look) -> HostPlan:
     mode = shown_mode(desired, found)
     if isinstance(found, Blind):
         return HostPlan(desired.host, mode, State.BLIND, reason=found.reason)
+    suspended_in_git = suspended(found)
+    found, waived = spare(found, look.waivers)
     differing = [change for change in found if change.verdict is not Verdict.AHEAD]
     enforced = {change.resource for change in differing if change.mode is Mode.ENFORCE}
     due = converge_order(r for r in desired.resources if r.identity in enforced)
@@ -92,7 +102,7 @@ def plan_host(look: Look) -> HostPlan:
         changes=found,
         steps=tuple(step_for(resource) for resource in due),
         handlers=() if mode is Mode.SUSPENDED else handlers_for(desired, due, look.owed),
-        held=suspended(differing),
+        held=(*suspended_in_git, *waived),
         orphans=orphans(desired, look.applied),
     )
 
@@ -108,7 +118,7 @@ def shown_mode(desired: HostDesired, found: tuple[Change, ...] | Blind) -> Mode:
 
 def suspended(changes: Iterable[Change]) -> tuple[str, ...]:
     """Why differences stay that are suspended in git."""
-    names = sorted({change.resource for change in changes if change.mode is Mode.SUSPENDED})
+    names = sorted({c.resource for c in changes if c.mode is Mode.SUSPENDED and c.verdict is not Verdict.AHEAD})
     return (f"suspended in git: {', '.join(names)}",) if names else ()
 
 

@@ -1,23 +1,52 @@
-"""``reconciler.yml`` of a revision: what is policy (modes and limits), read and resolved for hosts.
+"""``reconciler.yml`` of a revision: what is policy (modes, limits and waivers), read and resolved for hosts.
 
 Called by ``desired``. Pure: a document in, a policy and mistakes out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.inventory import Inventory
+from reconciler.inventory import Inventory, PatternMistake
 from reconciler.manifests import model_mistakes, nearest
-from reconciler.model import Limits, Mistake, Mode, Tree
+from reconciler.model import Limits, Mistake, Mode, Resource, Tree, Waiver
 from reconciler.yamlfile import Document, load
 
 FILE = "reconciler.yml"
 ModeName = Literal["observe", "enforce", "suspended"]
 CAREFUL = tuple(Mode)
+
+
+def a_day(value: str) -> str:
+    """Refuse what is no day of the calendar in the form 2026-12-06."""
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII):
+        raise ValueError(f"a day is written as 2026-12-06, not '{value}'")
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"there is no day {value}") from None
+    return value
+
+
+def one_line(value: str) -> str:
+    """Refuse a reason that says nothing, or more than one line of plain text."""
+    if not value.strip():
+        raise ValueError("a waiver says why")
+    if not value.isprintable():
+        raise ValueError("a reason is one line without control characters")
+    return value
+
+
+def an_identity(value: str) -> str:
+    """Refuse what does not have the form of a resource's identity."""
+    if not re.fullmatch(r"[a-z_]+\[[^\x00-\x1f]+\]", value):
+        raise ValueError(f"a resource is named as package[nginx], not '{value}'")
+    return value
 
 
 class Setting(BaseModel):
@@ -42,6 +71,23 @@ class LimitSettings(BaseModel):
     """At most this many hosts are converged in one cycle; the others wait for the next. No limit by default."""
 
 
+class WaiverSetting(BaseModel):
+    """A difference that is accepted for a time: it is reported, and neither put right nor told to anyone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    resource: Annotated[str, AfterValidator(an_identity)]
+    """The resource, as package[postgresql-15]."""
+    hosts: str
+    """On which hosts: an Ansible host pattern."""
+    attribute: str = ""
+    """Only this attribute of it, as version. All of them by default."""
+    until: Annotated[str, AfterValidator(a_day)]
+    """The last day, as 2026-12-06 (UTC); on the day after, everything is by itself as it was before."""
+    reason: Annotated[str, AfterValidator(one_line)]
+    """Why, in one line."""
+
+
 class Policy(BaseModel):
     """The state repository's own policy; every key may be left out."""
 
@@ -55,24 +101,77 @@ class Policy(BaseModel):
     """Modes of single hosts."""
     limits: LimitSettings = LimitSettings()
     """How much one cycle may do."""
+    waivers: list[WaiverSetting] = []
+    """Differences that are accepted for a time."""
 
 
-def load_policy(tree: Tree, inventory: Inventory) -> tuple[Policy, list[Mistake]]:
-    """The policy of a revision, with every mistake in it; the defaults where there is no such file."""
+def load_policy(tree: Tree, inventory: Inventory) -> tuple[Policy, tuple[Waiver, ...], list[Mistake]]:
+    """The policy of a revision, its waivers for the hosts they mean, and every mistake in it.
+
+    The defaults where there is no such file.
+    """
     if FILE not in tree:
-        return Policy(), []
+        return Policy(), (), []
     document, mistakes = load(FILE, tree[FILE])
     if document is None or document.value is None:
-        return Policy(), mistakes
+        return Policy(), (), mistakes
     mistakes = mistakes + model_mistakes(Policy, document, (), "the policy")
     if mistakes:
-        return Policy(), mistakes
+        return Policy(), (), mistakes
     policy = Policy.model_validate(document.value)
+    waivers, unmatched = read_waivers(document, policy.waivers, inventory)
     unknown = [
         *unknown_names(document, "groups", policy.groups, inventory.groups),
         *unknown_names(document, "hosts", policy.hosts, inventory.hosts),
     ]
-    return policy, unknown
+    return policy, waivers, [*unknown, *unmatched]
+
+
+def read_waivers(
+    document: Document, settings: Iterable[WaiverSetting], inventory: Inventory
+) -> tuple[tuple[Waiver, ...], list[Mistake]]:
+    """The waivers for the hosts that their patterns mean, and a mistake for each pattern that means none."""
+    waivers, mistakes = [], []
+    for number, one in enumerate(settings):
+        where = ("waivers", number)
+        try:
+            hosts = frozenset(inventory.select(one.hosts))
+        except PatternMistake as error:
+            mistakes.append(Mistake(document.place((*where, "hosts")), f"hosts of a waiver: {error}"))
+            continue
+        until = date.fromisoformat(one.until)
+        waivers.append(Waiver(one.resource, hosts, until, one.reason, document.place(where), one.attribute))
+    return tuple(waivers), mistakes
+
+
+def idle_waivers(
+    waivers: Iterable[Waiver], resources: Mapping[str, Iterable[Resource]]
+) -> list[tuple[Mistake, frozenset[str]]]:
+    """A mistake for each waiver of what none of its hosts declares, with those hosts: it is likely misspelled.
+
+    *resources* (host → what it declares) has the hosts that could be compiled; a waiver of any other is not judged.
+    """
+    return [
+        (Mistake(waiver.place, why_idle(waiver, resources)), waiver.hosts)
+        for waiver in waivers
+        if waiver.hosts <= resources.keys()
+        and not any(can_match(waiver, one) for host in sorted(waiver.hosts) for one in resources[host])
+    ]
+
+
+def can_match(waiver: Waiver, resource: Resource) -> bool:
+    """Whether a waiver is about something that *resource* declares."""
+    return waiver.resource == resource.identity and (not waiver.attribute or waiver.attribute in resource.wanted)
+
+
+def why_idle(waiver: Waiver, resources: Mapping[str, Iterable[Resource]]) -> str:
+    """Why a waiver can never match anything that its hosts declare."""
+    declared = {one.identity: one for host in sorted(waiver.hosts) for one in resources[host]}
+    if waiver.resource not in declared:
+        return f"{waiver.resource} is not declared on the hosts of this waiver{nearest(waiver.resource, declared)}"
+    known = declared[waiver.resource].wanted
+    near = nearest(waiver.attribute, known) or f"; it has: {', '.join(sorted(known))}"
+    return f"'{waiver.attribute}' of {waiver.resource} is not declared{near}"
 
 
 def unknown_names(document: Document, key: str, names: Iterable[str], known: Iterable[str]) -> list[Mistake]:

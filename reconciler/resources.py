@@ -30,11 +30,11 @@ class Built:
 class Builder:
     """Makes resources of the declarations of one revision; renders what depends on a host."""
 
-    def __init__(self, tree: Tree, inventory: Inventory) -> None:
+    def __init__(self, tree: Tree, inventory: Inventory, steps: int | None = None) -> None:
         self.tree = tree
         self.inventory = inventory
         templates = {name.removeprefix("templates/"): text for name, text in tree.items() if in_folder(name)}
-        self.renderer = Renderer(templates)
+        self.renderer = Renderer(templates, steps)
         self.merged: dict[str, Mapping[str, Variable]] = {}
         self.scopes: dict[str, Scope] = {}
 

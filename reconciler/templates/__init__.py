@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError
 
-from reconciler.templates.limits import MAX_TEXT, joined
+from reconciler.templates.limits import MAX_TEXT, Exceeded, joined
 from reconciler.templates.mistakes import TemplateMistake, explain, innermost
 from reconciler.templates.rewrite import VALUE
 from reconciler.templates.sandbox import Sandbox
@@ -24,16 +24,19 @@ MAX_KEPT_VALUES = 20_000
 
 
 class Renderer:
-    """The templates of one revision, compiled when first used. One rendering at a time."""
+    """The templates of one revision, compiled when first used. One rendering at a time.
 
-    def __init__(self, templates: Mapping[str, bytes]) -> None:
-        self._sandbox = Sandbox(templates)
+    All of them together may take *steps*, where that is given.
+    """
+
+    def __init__(self, templates: Mapping[str, bytes], steps: int | None = None) -> None:
+        self._sandbox = Sandbox(templates, steps)
         self._values: dict[str, Template] = {}
 
     def render(self, name: str, scope: Scope) -> bytes:
         """Return templates/*name* as *scope*'s host gets it, 1 MiB at most, or raise TemplateMistake."""
-        self._begin(scope)
         try:
+            self._begin(scope)
             template = self._sandbox.get_template(name)
             made = joined(template.root_render_func(template.new_context()))
             text = _ended_as(self._sandbox.source(name), made).encode()
@@ -51,7 +54,10 @@ class Renderer:
         """
         if not has_template(text):
             return text
-        self._begin(scope)
+        try:
+            self._begin(scope)
+        except Exceeded as error:
+            raise self._placed(error, None, text) from error
         return self._evaluate(text)
 
     def _begin(self, scope: Scope) -> None:

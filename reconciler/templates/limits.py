@@ -15,6 +15,8 @@ from jinja2.runtime import Undefined
 
 MAX_STEPS = 1_000_000
 """Nodes of the template carried out, items passed, calls made: some 200,000 turns of a small loop."""
+RENDERING = 100
+"""Steps that a rendering counts for against a purse before it does anything."""
 MAX_TEXT = 1024 * 1024
 """Characters of one text and bytes of one rendered file."""
 MAX_ITEMS = 100_000
@@ -32,15 +34,20 @@ class Exceeded(Exception):
 
 
 class Meter:
-    """The steps one rendering has left."""
+    """The steps one rendering has left, and the *purse* that all of them are paid from (None: it has no end)."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "purse")
 
-    def __init__(self) -> None:
+    def __init__(self, purse: int | None = None) -> None:
         self.left = MAX_STEPS
+        self.purse = purse
 
     def refill(self) -> None:
-        """Begin another rendering."""
+        """Begin another rendering; Exceeded where those before it have used everything up."""
+        if self.purse is not None:
+            self.purse -= MAX_STEPS - max(self.left, 0) + RENDERING
+            if self.purse < 0:
+                raise Exceeded("The templates of this revision do too much, all of them together.")
         self.left = MAX_STEPS
 
     def charge(self, steps: int) -> None:

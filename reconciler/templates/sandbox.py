@@ -94,7 +94,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(OPERATIONS)
     context_class = HostContext
 
-    def __init__(self, sources: Mapping[str, bytes]) -> None:
+    def __init__(self, sources: Mapping[str, bytes], purse: int | None = None) -> None:
         super().__init__(
             trim_blocks=True,
             undefined=Missing,
@@ -104,7 +104,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.sources = sources
         self.scope = Scope({})
-        self.meter = Meter()
+        self.meter = Meter(purse)
         self.globals = {}
         self.functions: dict[str, Any] = self._functions()
         self.filters = {name: self._metered(name, each) for name, each in filters.FILTERS.items()} | self._bounds()

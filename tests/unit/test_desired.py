@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.desired import compile_tree
+from reconciler.desired import Bounds, compile_tree
 from reconciler.model import Desired, Mode
 from tests.unit.worlds import compiled
 
@@ -132,3 +132,23 @@ def test_this_machine_is_managed_only_where_the_daemon_allows_it() -> None:
 def test_an_empty_tree_is_refused() -> None:
     assert compiled({}).refused
     assert compiled({"web.yml": "[]"}).refused
+
+
+def test_a_stranger_gets_only_so_much_work_done():
+    """Every single rendering is within its bounds; all of them together are not."""
+    loop = "{% for a in range(100000) %}{% endfor %}"
+    tree = {
+        "inventory/hosts.yml": b"all:\n  hosts:\n" + b"".join(b"    h%d:\n" % number for number in range(40)),
+        "a.yml": b"- hosts: all\n  template:\n    - {src: x, dest: /x}\n  copy:\n    - {content: x, dest: /y}\n",
+        "templates/x": loop.encode(),
+    }
+    bounded = compile_tree(tree, allow_local=False, bounds=Bounds(steps=2_000_000))
+    assert bounded.hosts
+    assert bounded.held
+    assert any("all of them together" in str(mistake) for mistake in bounded.mistakes)
+    many = compile_tree(tree, allow_local=False, bounds=Bounds(resources=79))
+    assert [str(mistake) for mistake in many.mistakes] == [
+        "a.yml:1:3: with this manifest, the revision declares more than can be compiled"
+    ]
+    assert not many.hosts
+    assert not compile_tree(tree, allow_local=False, bounds=Bounds(resources=80)).mistakes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from reconciler.model import Limits, Mode
+from reconciler.model import Limits, Mode, Place, Waiver
 from reconciler.policy import effective_mode
 from tests.unit.worlds import compiled
 
@@ -87,3 +89,80 @@ def test_limits_as_they_are_written_and_by_default() -> None:
     text = "limits: {removals_percent: 5, removals_hosts: 2, hosts: 7}"
     assert compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": text}).limits == Limits(5, 2, 7)
     assert compiled({"inventory/hosts.yml": INVENTORY}).limits == Limits(30, 10, None)
+
+
+NGINX = "- hosts: web\n  package:\n    - {name: nginx=1.26.3-3}\n"
+
+
+def with_waiver(**fields: str):
+    """The desired state of three hosts, two of them with nginx, and a policy with one waiver."""
+    ordinary = {"resource": "package[nginx]", "hosts": "web", "until": "2026-12-06", "reason": "wait for 1.27"}
+    lines = [f"    {key}: '{value}'\n" for key, value in (ordinary | fields).items() if value]
+    policy = "waivers:\n  -\n" + "".join(lines)
+    return compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": policy, "web.yml": NGINX})
+
+
+def test_a_waiver_means_the_hosts_of_its_pattern_and_ends_on_a_day() -> None:
+    desired = with_waiver(attribute="version", hosts="web:!web2")
+    assert not desired.mistakes
+    assert desired.waivers == (
+        Waiver(
+            "package[nginx]",
+            frozenset({"web1"}),
+            date(2026, 12, 6),
+            "wait for 1.27",
+            Place("reconciler.yml", 3, 5),
+            "version",
+        ),
+    )
+
+
+def test_the_day_of_a_waiver_needs_no_quotes() -> None:
+    line = "waivers: [{resource: 'package[nginx]', hosts: web, until: 2026-12-06, reason: why}]"
+    desired = compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": line, "web.yml": NGINX})
+    assert [waiver.until for waiver in desired.waivers] == [date(2026, 12, 6)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "place", "words"),
+    [
+        ({"until": "2026-12-32"}, "5:12", "there is no day 2026-12-32"),
+        ({"until": "6 December"}, "5:12", "a day is written as 2026-12-06, not '6 December'"),
+        ({"until": "20261206"}, "5:12", "a day is written as"),
+        ({"until": ""}, "3:5", "needs the field 'until'"),
+        ({"reason": ""}, "3:5", "needs the field 'reason'"),
+        ({"reason": "  "}, "6:13", "a waiver says why"),
+        ({"resource": "nginx"}, "3:15", "a resource is named as package[nginx], not 'nginx'"),
+        ({"hosts": "wbe"}, "4:12", "did you mean web?"),
+        ({"atribute": "version"}, "7:5", "unknown key"),
+    ],
+)
+def test_a_mistake_in_a_waiver_holds_every_host(fields: dict[str, str], place: str, words: str) -> None:
+    desired = with_waiver(**fields)
+    (mistake,) = desired.mistakes
+    assert str(mistake).startswith(f"reconciler.yml:{place}: ")
+    assert words in str(mistake)
+    assert not desired.hosts
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"resource": "package[ngnix]"}, "package[ngnix] is not declared on the hosts of this waiver; did you mean"),
+        ({"attribute": "enabled"}, "'enabled' of package[nginx] is not declared; it has: state, version"),
+    ],
+)
+def test_a_waiver_that_can_match_nothing_holds_its_hosts_only(fields: dict[str, str], words: str) -> None:
+    desired = with_waiver(**fields)
+    (mistake,) = desired.mistakes
+    assert str(mistake).startswith("reconciler.yml:3:5: ")
+    assert words in str(mistake)
+    assert (set(desired.hosts), set(desired.held)) == ({"db1"}, {"web1", "web2"})
+
+
+@pytest.mark.parametrize("hosts", ["web1", "web"])
+def test_a_waiver_on_hosts_that_are_held_anyway_is_not_judged(hosts: str) -> None:
+    policy = f"waivers: [{{resource: 'package[gone]', hosts: {hosts}, until: 2026-12-06, reason: why}}]"
+    broken = "- hosts: web1\n  package:\n    - {nmae: nginx}\n"
+    desired = compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": policy, "web.yml": broken})
+    assert {mistake.place.file for mistake in desired.mistakes} == {"web.yml"}

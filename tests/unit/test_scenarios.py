@@ -21,6 +21,7 @@ from reconciler.model import Attempt, Blind, Commit, HostMemory, Observed, Plan,
 from reconciler.plan import Look, make_plan, plan_host
 from reconciler.record import Occasion, events_of, tell
 from reconciler.report import plan_text
+from reconciler.waiver import in_force
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 AT = datetime(2026, 11, 22, 19, 41, 7, tzinfo=UTC)
@@ -61,7 +62,7 @@ def play(folder):
     tree, mistakes = read_folder(folder / "desired")
     desired = compile_tree(tree, allow_local=False)
     seen, known = observed(load(folder / "facts.yml")), memories(load(folder / "memory.yml"))
-    plan = make_plan(SHA, desired, seen, known, desired.limits)
+    plan = make_plan(SHA, desired, seen, known, desired.limits, today=AT.date())
     lines = [str(mistake) for mistake in sorted({*mistakes, *desired.mistakes})]
     lines += plan_text(plan, COMMIT, "main", AT)
     for host in plan.hosts:
@@ -83,7 +84,9 @@ def tell_host(host, desired, after, known):
         attempt = Attempt(host.host, steps, {str(h.notify): StepResult("changed") for h in host.handlers})
     final = host
     if acted:
-        look = Look(desired.hosts[host.host], after.get(host.host, Blind(host.host, "gone")), memory.applied)
+        waivers = in_force(desired.waivers, AT.date()).get(host.host, ())
+        seen = after.get(host.host, Blind(host.host, "gone"))
+        look = Look(desired.hosts[host.host], seen, memory.applied, waivers=waivers)
         final = plan_host(look)
     new = remember(memory, desired.hosts.get(host.host), host, final, attempt, SHA, (AT.isoformat(), None))
     return tell(host, final, attempt, memory, new)
