@@ -173,9 +173,15 @@ class Repository(Exchange, Drafts):
             raise failure
         return answer
 
-    def ask(self, *args: str, seconds: float | None = None, env: Mapping[str, str] | None = None) -> Answer:
-        """Run git on the clone and return what it said, whatever it was."""
-        return self._answer(args, seconds=seconds or LOCAL_LIMIT, env=env)
+    def ask(
+        self,
+        *args: str,
+        seconds: float | None = None,
+        env: Mapping[str, str] | None = None,
+        largest: int | None = None,
+    ) -> Answer:
+        """Run git on the clone and return what it said, whatever it was; it writes no file above *largest* bytes."""
+        return self._answer(args, seconds=seconds or LOCAL_LIMIT, env=env, largest=largest)
 
     def _answer(
         self,
@@ -186,14 +192,16 @@ class Repository(Exchange, Drafts):
         env: Mapping[str, str] | None = None,
         cap: int = OUTPUT_LIMIT,
         at: Path | None = None,
+        largest: int | None = None,
     ) -> Answer:
         variables = self._environment(at or self.path) | dict(env or {})
         # Every variable we do not set is taken away by env; GitPython would pass on all of the daemon's own.
         dropped = [f"--unset={name}" for name in os.environ if name not in _KEPT and name not in variables]
+        limit = ["prlimit", f"--fsize={largest}"] if largest else []
         with self._busy() as busy, tempfile.TemporaryFile() as stdin:
             stdin.write(feed or b"")
             stdin.seek(0)
-            process = _start(["env", *dropped, "git", *args], variables, stdin, busy, self.path.parent)
+            process = _start(["env", *dropped, *limit, "git", *args], variables, stdin, busy, self.path.parent)
             heard = hear(process, seconds, cap, self.stopping if seconds < LOCAL_LIMIT else never)
         err = self.remote.hide(heard.err.decode("utf-8", "replace"))
         return Answer(heard.code, heard.out, err, heard.late, heard.cut)

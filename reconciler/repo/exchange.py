@@ -16,6 +16,8 @@ from reconciler.repo.revisions import Revisions
 
 _ARRIVED = "refs/reconciler/arrived"
 _FETCH = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance")
+OWN_BRANCHES = "refs/heads/reconciler/"
+"""Where the daemon proposes things: branches that it makes, replaces and removes, and nobody has to protect."""
 _ELSEWHERE = (
     "stale info",
     "fetch first",
@@ -25,6 +27,10 @@ _ELSEWHERE = (
     "failed to lock",
 )
 """How git says that somebody else moved the ref first, on this side or on the server's."""
+
+
+_TOO_LARGE = ("died of signal 25", "invalid index-pack output")
+"""How git says that it met the limit on the size of files."""
 
 
 class Declined(GitError):
@@ -54,14 +60,15 @@ class Exchange(Revisions):
                 return sha
         raise self._gone(branch)
 
-    def fetch(self, branch: str, ref: str) -> str:
+    def fetch(self, branch: str, ref: str, largest: int | None = None) -> str:
         """Fetch *branch* into the local *ref* and return its commit, once everything it needs is known to be here.
 
-        Raises Unreachable (also for half an answer), Gone, or GitError for objects that git refuses.
+        Where *largest* is given, a stranger chose what is there: more bytes than that are not taken. Raises
+        Unreachable (also for half an answer), Gone, or GitError for objects that git refuses.
         """
         target = full_ref(ref)
         try:
-            self._call("fetch", *_FETCH, "origin", f"+{full_ref(branch)}:{_ARRIVED}")
+            self._call("fetch", *_FETCH, "origin", f"+{full_ref(branch)}:{_ARRIVED}", largest=largest)
         except Gone:
             raise self._gone(branch) from None
         sha = self._whole(_ARRIVED)
@@ -82,6 +89,16 @@ class Exchange(Revisions):
             self.tidy()
         return pushed
 
+    def replace(self, ref: str, remote_branch: str, expected: str | None) -> bool:
+        """Put the local *ref* in the place of *remote_branch*, a branch that is ours alone, if it is at *expected*.
+
+        False if it was elsewhere: somebody else works there. Raises Unreachable, or Declined.
+        """
+        target = full_ref(remote_branch)
+        if not target.startswith(OWN_BRANCHES):
+            raise GitError(f"{remote_branch} is not ours to replace.")
+        return self._push(f"{full_ref(ref)}:{target}", target, expected)  # the lease alone lets history go
+
     def delete(self, remote_ref: str, expected: str) -> bool:
         """Delete *remote_ref* in the remote if it is still at *expected*; False if it was elsewhere."""
         target = full_ref(remote_ref)
@@ -99,8 +116,11 @@ class Exchange(Revisions):
             raise Declined(f"{self.remote.shown} refused the push to {target}: {_reason(refused, answer)}")
         raise self._failure(answer)
 
-    def _call(self, *args: str, env: Mapping[str, str] | None = None) -> Answer:
-        answer = self.ask(*args, seconds=self.remote.patience, env=env)
+    def _call(self, *args: str, env: Mapping[str, str] | None = None, largest: int | None = None) -> Answer:
+        answer = self.ask(*args, seconds=self.remote.patience, env=env, largest=largest)
+        if largest and any(sign in answer.err for sign in _TOO_LARGE):
+            self.run("prune", "--expire=now")  # what came of it, or else each try would leave that much
+            raise GitError(f"it has more than the {largest >> 20} MiB that are fetched of a pull request.")
         if answer.code or answer.late:
             raise self._failure(answer)
         return answer

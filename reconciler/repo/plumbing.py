@@ -67,8 +67,17 @@ class Plumbing(ABC):
     """The promise to run git on one repository; ``repo.Repository`` keeps it."""
 
     @abstractmethod
-    def ask(self, *args: str, seconds: float | None = None, env: Mapping[str, str] | None = None) -> Answer:
-        """Run ``git ARGS`` for at most *seconds* and return what it said, whatever it was."""
+    def ask(
+        self,
+        *args: str,
+        seconds: float | None = None,
+        env: Mapping[str, str] | None = None,
+        largest: int | None = None,
+    ) -> Answer:
+        """Run ``git ARGS`` for at most *seconds* and return what it said, whatever it was.
+
+        It writes no file of more than *largest* bytes.
+        """
 
     @abstractmethod
     def is_sound(self) -> bool:

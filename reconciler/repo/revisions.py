@@ -19,6 +19,8 @@ from reconciler.repo.remote import full_ref
 FILE_LIMIT = 1024 * 1024
 TREE_LIMIT = 64 * 1024 * 1024
 FILES_LIMIT = 20_000
+MERGE_LIMIT = 60.0
+"""Seconds for one merge; a stranger may have made both the history and the files slow to compare."""
 LISTING_LIMIT = FILES_LIMIT * 512
 """Bytes of one listing: trees that contain themselves many times (git bombs) never end by themselves."""
 
@@ -38,6 +40,14 @@ class Entry:
     sha: str
     size: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What a merge would give: the name of its tree, and the files on which both sides differ, if it has conflicts."""
+
+    tree: str
+    conflicts: tuple[str, ...] = ()
 
 
 class Revisions(Plumbing):
@@ -72,6 +82,15 @@ class Revisions(Plumbing):
         header, _, rest = found.partition(b"\n")
         kind = header.split(b" ")
         return rest[: int(kind[2])] if len(kind) == 3 and kind[1] == b"blob" else None
+
+    def merge(self, base: str, head: str) -> Merge:
+        """What merging *head* into *base* would give, without any ref or file of ours moving."""
+        options = ("--write-tree", "--name-only", "-z", "--no-messages", "--allow-unrelated-histories")
+        answer = self.ask("merge-tree", *options, _object(base), _object(head), seconds=MERGE_LIMIT)
+        if answer.late or answer.code not in (0, 1):
+            raise GitError(f"{head[:7]} cannot be merged into {base[:7]}: {words(answer.err) or 'git took too long'}")
+        tree, *names = [name.decode("utf-8", "replace") for name in answer.out.split(b"\0") if name]
+        return Merge(tree, tuple(dict.fromkeys(map(plain, names))) if answer.code else ())
 
     def has(self, sha: str) -> bool:
         """Whether the commit is here."""

@@ -611,3 +611,55 @@ def test_healing_waits_for_a_living_git(repository: Repository, tmp_path: Path) 
         living.stdin.write(b"\n")
     assert not repository.heal()
     assert not lock.exists()
+
+
+def test_a_merge_is_tried_without_moving_anything(repository: Repository, ann: Person) -> None:
+    #  A ── B (main: motd)
+    #   └── C (ours: web)   D (theirs: motd, otherwise)
+    ann.commit({"motd": "one\n", "web": "one\n"})
+    ann.git("checkout", "-q", "-b", "ours")
+    clean = ann.commit({"web": "two\n"}, push=False)
+    ann.git("push", "-q", "origin", "ours")
+    ann.git("checkout", "-q", "-b", "theirs", "HEAD~1")
+    ann.commit({"motd": "three\n"}, push=False)
+    ann.git("push", "-q", "origin", "theirs")
+    ann.git("checkout", "-q", "main")
+    ann.commit({"motd": "two\n"})
+    base = repository.fetch("main", "refs/reconciler/desired")
+    head = repository.fetch("refs/heads/ours", "refs/reconciler/pull/1")
+    assert head == clean
+    merged = repository.merge(base, head)
+    assert merged.conflicts == ()
+    assert repository.tree(merged.tree) == ({"motd": b"two\n", "web": b"two\n"}, [])
+    other = repository.fetch("theirs", "refs/reconciler/pull/2")
+    assert repository.merge(base, other).conflicts == ("motd",)
+    assert repository.ref("refs/reconciler/desired") == base
+
+
+def test_a_stranger_cannot_fill_the_disk(repository: Repository, ann: Person) -> None:
+    ann.commit({"motd": "one\n"})
+    repository.fetch("main", "refs/reconciler/desired")
+    (ann.tree / "big").write_bytes(os.urandom(3 << 20))
+    ann.commit({}, push=False)
+    ann.git("push", "-q", "origin", "HEAD:refs/pull/1/head")
+    with pytest.raises(GitError, match="more than the 1 MiB"):
+        repository.fetch("refs/pull/1/head", "refs/reconciler/pull/1", largest=1 << 20)
+    assert repository.ref("refs/reconciler/pull/1") is None
+    assert sum(file.stat().st_size for file in repository.path.rglob("objects/**/*") if file.is_file()) < 1 << 20
+    assert repository.fetch("refs/pull/1/head", "refs/reconciler/pull/1", largest=8 << 20)
+
+
+def test_only_branches_of_our_own_are_replaced(repository: Repository, ann: Person, remote: Path) -> None:
+    sh("git", "config", "receive.denyNonFastForwards", "false", cwd=remote)
+    first = ann.commit({"motd": "one\n"})
+    repository.fetch("main", "refs/reconciler/desired")
+    made = [repository.write(first, [Draft(text, NOON, {"motd": text.encode()})])[0] for text in ("two", "three")]
+    ref, branch = "refs/reconciler/adopt", "reconciler/adopt/1"
+    repository.point(ref, made[0], None)
+    assert repository.replace(ref, branch, None)
+    repository.point(ref, made[1], made[0])
+    assert not repository.replace(ref, branch, first)
+    assert repository.replace(ref, branch, made[0])
+    assert repository.tip(branch) == made[1]
+    with pytest.raises(GitError, match="not ours to replace"):
+        repository.replace(ref, "main", first)
