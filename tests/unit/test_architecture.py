@@ -27,6 +27,7 @@ STRATA = (
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
+        "wire",
     },
     # Shell: the order of things.
     {
@@ -51,6 +52,8 @@ ONLY_IMPORTERS = {
     "apscheduler": {"daemon"},
     "sqlite3": {"state"},
     "loguru": {"logs"},
+    "httpx2": {"wire"},
+    "stamina": {"wire"},
     "typer": {"cli"},
     "rich": {"cli"},
     "ansible": set[str](),  # it is run as a program, whose licence and version are its own
