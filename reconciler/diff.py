@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from reconciler.kinds import Unreadable
@@ -19,6 +20,8 @@ from reconciler.verdict import judge
 DIFF_LINES = 60
 """More lines of one file than this say no more to a reader; the rest is counted."""
 LINE_LENGTH = 200
+MATCHED_LINES = 1000
+"""Matching lines up is quadratic at best, and whoever writes the files may choose them for the worst."""
 
 
 def compare(desired: HostDesired, observed: Observed, applied: Applied) -> tuple[Change, ...] | Blind:
@@ -99,14 +102,36 @@ def text_diff(resource: Resource, fact: Mapping[str, Any]) -> tuple[str, ...]:
     if resource.fields.no_log or resource.content is None or not isinstance(fact.get("content"), str):
         return ()
     try:
-        live = base64.b64decode(fact["content"], validate=True).decode()
-        wanted = resource.content.decode()
-    except (binascii.Error, UnicodeDecodeError):
+        live = base64.b64decode(fact["content"], validate=True)
+    except binascii.Error:
         return ()
-    lines = list(difflib.unified_diff(live.splitlines(), wanted.splitlines(), lineterm="", n=0))[2:]
-    shown = [line[:LINE_LENGTH] for line in lines if not line.startswith("@@")]
+    return line_diff(live, resource.content)
+
+
+def line_diff(before: bytes, after: bytes) -> tuple[str, ...]:
+    """The lines that differ, as ``-before`` and ``+after``, capped; empty where either is not text."""
+    try:
+        old, new = before.decode().splitlines(), after.decode().splitlines()
+    except UnicodeDecodeError:
+        return ()
+    start = common(zip(old, new, strict=False))
+    end = common(zip(reversed(old[start:]), reversed(new[start:]), strict=False))
+    shown = [line[:LINE_LENGTH] for line in unlike(old[start : len(old) - end], new[start : len(new) - end])]
     rest = len(shown) - DIFF_LINES
     return tuple(shown[:DIFF_LINES] + ([f"… and {rest} more lines"] if rest > 0 else []))
+
+
+def common(pairs: Iterable[tuple[str, str]]) -> int:
+    """How many pairs of lines are the same before the first that is not."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def unlike(old: list[str], new: list[str]) -> list[str]:
+    """The lines taken away and added; all of them where matching them up could take somebody's files all day."""
+    if len(old) * len(new) > MATCHED_LINES**2:
+        return [f"-{line}" for line in old] + [f"+{line}" for line in new]
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
+    return [line for line in lines if not line.startswith("@@")]
 
 
 def orphans(desired: HostDesired, applied: Applied) -> tuple[str, ...]:

@@ -142,6 +142,16 @@ class Fields(BaseModel):
         """Whether converging takes something away from the host."""
         return getattr(self, "state", None) == "absent"
 
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """Whether converging takes away what ``git revert`` would not bring back.
+
+        *before* are the fields that declared the same thing until then, None if nothing did. A kind says yes where
+        something of the host's own goes that nobody has declared: data, or what a number or a command was. What can
+        simply be declared again (a package, a key, a unit) is not meant, nor a value that is overwritten: that is
+        told as a change.
+        """
+        return False
+
     def secrets(self) -> bool:
         """Whether the values are compared and never shown."""
         return self.no_log

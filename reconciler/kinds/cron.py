@@ -86,6 +86,10 @@ class Cron(Fields):
             return {"state": "disabled"}
         return {"state": "present", **read_job(line, with_user=self.cron_file is not None)}
 
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """What a job was that nobody declared is written nowhere else."""
+        return self.state == "absent" and not (isinstance(before, Cron) and before.state == "present")
+
     def args(self) -> dict[str, Any]:
         """The module's options; the times are left out beside ``special_time``."""
         return {name: value for name, value in super().args().items() if not (self.special_time and name in TIMES)}

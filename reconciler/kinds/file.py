@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.kinds.base import HostPath, take
-from reconciler.kinds.paths import Owned
+from reconciler.kinds.base import Fields, HostPath, take
+from reconciler.kinds.paths import Owned, Staged
 from reconciler.model import Ask, Value
 
 TOP = {"boot", "dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var"}
@@ -79,6 +79,12 @@ class File(Owned):
     def args(self) -> dict[str, Any]:
         # What is made or removed follows from these two, whatever is ignored.
         return super().args() | {"path": self.path, "state": self.state}
+
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """A whole tree goes; only a link, or a file whose content was declared, would be made again."""
+        link = isinstance(before, File) and before.state == "link"
+        content = isinstance(before, Staged) and "content" not in before.ignore
+        return self.state == "absent" and not (link or content)
 
     def claims(self) -> frozenset[str]:
         path = {f"path:{self.path}"}

@@ -33,6 +33,10 @@ class Group(Fields):
         present = self.state == "present" and self.gid is not None
         return {"state": self.state} | ({"gid": self.gid} if present else {})
 
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """Files keep the number of a group that is gone; it comes back with it only where it was declared."""
+        return self.state == "absent" and not (isinstance(before, Group) and before.gid is not None)
+
     def seen(self, fact: Mapping[str, Any]) -> dict[str, Value]:
         if take(fact, "state", str) == "absent":
             return {"state": "absent"}

@@ -79,6 +79,11 @@ class LineInFile(Fields):
         asked = {"path": self.path, "line": self.line, "regexp": self.regexp, "state": self.state}
         return Ask(self.collector, self.key(), {name: value for name, value in asked.items() if value is not None})
 
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """An expression removes lines that nobody has written down; a whole line is known from its own declaration."""
+        known = isinstance(before, LineInFile) and before.state == "present"
+        return self.state == "absent" and self.regexp is not None and not known
+
     def args(self) -> dict[str, Any]:
         return super().args() | hidden(self)
 

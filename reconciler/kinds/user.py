@@ -100,6 +100,11 @@ class User(Fields):
             raise Unreadable("groups is not a list of names")
         return tuple(sorted(name for name in set(live) if not self.append or name in (self.groups or ())))
 
+    def irreversible(self, before: Fields | None = None) -> bool:
+        """With ``remove`` the home directory goes; without it the number, unless it was declared and comes back."""
+        numbered = isinstance(before, User) and before.uid is not None
+        return self.state == "absent" and (self.remove or not numbered)
+
     def args(self) -> dict[str, Any]:
         """The module's options. The lock travels beside the hash, for the module takes no ``!`` for a difference."""
         args = super().args()

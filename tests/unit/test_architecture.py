@@ -22,7 +22,7 @@ STRATA = (
     {
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
-        *("markdown", "waiver"),
+        *("preview", "markdown", "comment", "waiver"),
     },
     # Edges: each the only one to know its piece of the outside.
     {
