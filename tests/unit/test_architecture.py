@@ -22,7 +22,7 @@ STRATA = (
     {
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
-        *("preview", "markdown", "comment", "waiver"),
+        *("preview", "markdown", "comment", "cause", "ticket", "standing", "waiver"),
     },
     # Edges: each the only one to know its piece of the outside.
     {
