@@ -22,7 +22,7 @@ STRATA = (
     {
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
-        *("preview", "markdown", "comment", "cause", "ticket", "standing", "waiver"),
+        *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver"),
     },
     # Edges: each the only one to know its piece of the outside.
     {
@@ -54,6 +54,7 @@ ONLY_IMPORTERS = {
     "loguru": {"logs"},
     "httpx2": {"wire"},
     "stamina": {"wire"},
+    "ruamel": {"adopt"},
     "typer": {"cli"},
     "rich": {"cli"},
     "ansible": set[str](),  # it is run as a program, whose licence and version are its own
