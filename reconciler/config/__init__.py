@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from reconciler import yamlfile
+from reconciler.config.outward import AppConfig, EarConfig, ForgeConfig, WebConfig
+from reconciler.config.settings import Settings, section
 from reconciler.config.values import (
     Branch,
     Duration,
@@ -33,16 +35,25 @@ from reconciler.errors import ConfigError
 from reconciler.model import Mistake
 from reconciler.yamlfile import Document
 
+__all__ = [
+    "AppConfig",
+    "Committer",
+    "Config",
+    "EarConfig",
+    "ForgeConfig",
+    "RepositoryConfig",
+    "SshConfig",
+    "Timeouts",
+    "WebConfig",
+    "load",
+    "read_secret",
+    "section",
+]
+
 _HINT = "Every key is explained in docs/reconciler.example.yml."
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, validate_default=True
-    )
-
-
-class RepositoryConfig(_Settings):
+class RepositoryConfig(Settings):
     """Where desired state is read, and where the audit branch is pushed."""
 
     url: Url = Field(repr=False)
@@ -71,7 +82,7 @@ class RepositoryConfig(_Settings):
         yield from super().__repr_args__()
 
 
-class SshConfig(_Settings):
+class SshConfig(Settings):
     """How hosts are reached. Host keys are always checked against known_hosts."""
 
     key: KeyFile | None = None
@@ -82,7 +93,7 @@ class SshConfig(_Settings):
     """An ssh_config file of yours, for jump hosts and the like. Default: none."""
 
 
-class Timeouts(_Settings):
+class Timeouts(Settings):
     """How long to wait for hosts. None of them can be switched off: a silent host must not stop the others."""
 
     connect: Duration = timedelta(seconds=10)
@@ -95,7 +106,7 @@ class Timeouts(_Settings):
     """Seconds one whole converging launch may take. Default: 60m."""
 
 
-class Committer(_Settings):
+class Committer(Settings):
     """Who signs the audit commits as their author."""
 
     name: Person = "reconciler"
@@ -104,7 +115,7 @@ class Committer(_Settings):
     """Default: reconciler@localhost."""
 
 
-class Config(_Settings):
+class Config(Settings):
     """One daemon. Relative paths are relative to the configuration file."""
 
     repository: RepositoryConfig
@@ -129,6 +140,20 @@ class Config(_Settings):
     """How long to wait for hosts."""
     committer: Committer = Committer()
     """Who signs the audit commits as their author."""
+    forge: ForgeConfig | None = None
+    """Where people read what a pull request would do, and what drifted. Default: none; the loop runs without one."""
+    web: WebConfig | None = None
+    """What is listened for. Default: none, and no port is open."""
+    ears: list[EarConfig] = Field(default_factory=list)
+    """Who else hears what needs a person. Default: nobody."""
+
+    @field_validator("web")
+    @classmethod
+    def _knows_who_sends(cls, value: WebConfig | None, info: ValidationInfo) -> WebConfig | None:
+        """Refuse a secret without a forge; a forge that was refused itself is not in the data."""
+        if value and value.webhook_secret and info.data.get("forge", value) is None:
+            raise ValueError("webhook_secret needs the section forge, which says who sends webhooks, and how they sign")
+        return value
 
 
 def load(path: Path) -> Config:
@@ -148,6 +173,19 @@ def load(path: Path) -> Config:
     if mistakes:
         raise _refusal(mistakes)
     return _with_git_defaults(config)
+
+
+def read_secret(path: Path) -> str:
+    """Return the one line that a secret's file holds (a token, a webhook's secret), or raise ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {(error.strerror or 'no such file').lower()}") from error
+    except UnicodeDecodeError:
+        text = ""
+    if not text.isprintable() or not text:
+        raise ConfigError(f"{path} has to hold one line of text, the secret, and nothing else", hint=_HINT)
+    return text
 
 
 def _with_git_defaults(config: Config) -> Config:
@@ -186,8 +224,7 @@ def _nearest(where: tuple[int | str, ...]) -> str:
     """Return the valid key that was probably meant, among those of the same mapping."""
     model: type[BaseModel] = Config
     for step in where[:-1]:
-        annotation = model.model_fields[str(step)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if isinstance(step, str):  # a number is a place in a list, whose field has been entered already
+            model = section(model.model_fields[step].annotation) or model
     close = get_close_matches(str(where[-1]), model.model_fields, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(model.model_fields)}"

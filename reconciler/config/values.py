@@ -95,12 +95,13 @@ def _checked_scheme(value: str, scheme: str) -> str:
         raise ValueError("this is not a URL") from error
     if scheme != "file" and (not host or host.startswith("-")):
         raise ValueError("the URL names no host")
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise ValueError("http:// is for this machine only; use https://")
     return value
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this very machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -27,7 +27,7 @@ STRATA = (
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
-        "wire",
+        *("wire", "web", "ears"),
     },
     # Shell: the order of things.
     {
@@ -43,6 +43,7 @@ BETWEEN_EDGES = {
     ("audit", "repo"): "it is passed a repository and speaks of its commits",
     ("lease", "repo"): "it is passed a repository and speaks of its commits",
     ("ansible", "places"): "the playbooks travel with the package",
+    ("ears", "wire"): "a webhook is sent over it",
 }
 """Edges that may use another's public names."""
 
@@ -54,6 +55,9 @@ ONLY_IMPORTERS = {
     "loguru": {"logs"},
     "httpx2": {"wire"},
     "stamina": {"wire"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "apprise": {"ears"},
     "ruamel": {"adopt"},
     "typer": {"cli"},
     "rich": {"cli"},

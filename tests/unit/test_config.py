@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
-from reconciler.config import Config, load
+from reconciler.config import Config, load, read_secret, section
 from reconciler.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "docs/reconciler.example.yml"
@@ -204,54 +203,277 @@ def test_a_key_is_private_as_ssh_wants_it(folder):
 def keys_of(model, prefix=""):
     for name, field in model.model_fields.items():
         yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys_of(field.annotation, f"{prefix}{name}.")
+        if inner := section(field.annotation):
+            yield from keys_of(inner, f"{prefix}{name}.")
 
 
 def keys_in(value, prefix=""):
-    for name, inner in value.items():
-        yield prefix + name
-        if isinstance(inner, dict):
-            yield from keys_in(inner, f"{prefix}{name}.")
+    for mapping in value if isinstance(value, list) else [value]:
+        for name, inner in mapping.items():
+            yield prefix + name
+            if isinstance(inner, dict | list):
+                yield from keys_in(inner, f"{prefix}{name}.")
 
 
-def uncommented():
+KEYS = {name.rpartition(".")[2] for name in keys_of(Config)}
+
+
+def uncommented(comment=r"( *)# ?"):
     """The example with every line that holds a key, or belongs to one, brought to life."""
-    return re.sub(r"^( *)# ?( *[a-z_]+:(?: .*)?)$", _alive, EXAMPLE.read_text(), flags=re.MULTILINE)
+    return re.sub(rf"^{comment}( *(?:- )?[a-z_]+:(?: .*)?)$", _alive, EXAMPLE.read_text(), flags=re.MULTILINE)
 
 
 def _alive(found):
     line = found[1] + found[2]
-    key = line.strip().partition(":")[0]
-    return line if key in {name.rpartition(".")[2] for name in keys_of(Config)} else found[0]
+    return line if line.strip(" -").partition(":")[0] in KEYS else found[0]
+
+
+def whole():
+    """The example with even those keys alive that are comments within a commented section."""
+    return uncommented(r"(?:# )?( *)# ?")
 
 
 def test_the_example_has_every_key_of_the_model_and_no_other():
-    assert sorted(keys_in(yaml.safe_load(uncommented()))) == sorted(keys_of(Config))
+    assert sorted(keys_in(yaml.safe_load(whole()))) == sorted(keys_of(Config))
 
 
 def test_the_example_loads_and_its_comments_show_the_defaults(folder):
     def here(text):
-        for name in ("git_key", "key", "signing_key", "git_known_hosts", "known_hosts", "ssh_config"):
+        for name in re.findall(r"/etc/reconciler/(\w[\w.]*)", text):
             (folder / name).write_text("x\n")
             (folder / name).chmod(0o600)
         return text.replace("/etc/reconciler/", "")
 
     as_it_is = load(written(folder, here(EXAMPLE.read_text())))
     alive = load(written(folder, here(uncommented())))
-    same = alive.model_copy(update={"repository": as_it_is.repository, "ssh": as_it_is.ssh})
+    outward = {"forge": None, "web": None, "ears": []}
+    same = alive.model_copy(update={"repository": as_it_is.repository, "ssh": as_it_is.ssh, **outward})
     assert same == as_it_is
     assert alive.repository.ssh_key == folder / "git_key"
     assert alive.ssh.config == folder / "ssh_config"
+    least = "repository: {url: /r}\nforge: {kind: github, repository: ops/fleet, token: forge_token}\nweb: {}\n"
+    defaults = load(written(folder, least))
+    assert alive.forge == defaults.forge
+    assert alive.web.listen == defaults.web.listen
+    app = load(written(folder, here(whole()).replace("  token: forge_token\n", "").replace("  password:", "  #")))
+    assert (app.forge.app.id, app.forge.app.key, app.forge.ca) == (
+        12345,
+        folder / "app_key.pem",
+        folder / "forge_ca.pem",
+    )
 
 
 def test_every_key_says_what_it_is():
     def models(model):
         yield model
         for field in model.model_fields.values():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-                yield from models(field.annotation)
+            if inner := section(field.annotation):
+                yield from models(inner)
 
+    named = {model.__name__ for model in models(Config)}
+    assert named >= {"ForgeConfig", "AppConfig", "WebConfig", "EarConfig", "Timeouts"}
     for model in models(Config):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
+
+
+def forge(folder, text):
+    return load(written(folder, f"repository: {{url: /r}}\nforge: {{{text}}}\n")).forge
+
+
+def test_the_defaults_of_what_is_said(folder):
+    config = load(written(folder, "repository: {url: /r}\n"))
+    assert (config.forge, config.web, config.ears) == (None, None, [])
+    found = forge(folder, "kind: github, repository: ops/fleet, token: key")
+    assert (found.url, found.tickets, found.comments, found.adopt) == ("https://github.com", 10, True, True)
+    assert (found.blind_after, found.waive_for) == (datetime.timedelta(hours=1), datetime.timedelta(days=14))
+    assert (found.token, found.app, found.ca, found.proxy) == (folder / "key", None, None, None)
+    assert forge(folder, "kind: gitlab, repository: a/b/c, token: key").url == "https://gitlab.com"
+    web = load(written(folder, "repository: {url: /r}\nweb: {}\n")).web
+    assert (web.listen, web.webhook_secret) == ("127.0.0.1:8471", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("kind: svn, url: 'https://h', repository: a/b, token: key", "2:15", "forge.kind should be 'github', 'gitlab'"),
+        ("kind: forgejo, repository: a/b, token: key", "2:8", "the key 'url' is missing"),
+        ("kind: [], url: 'https://h', repository: a/b, token: key", "2:15", "forge.kind should be"),
+        ("kind: github, token: key", "2:8", "the key 'repository' is missing"),
+        ("kind: github, repository: fleet, token: key", "2:35", "a repository on github is owner/name"),
+        ("kind: github, repository: a/b/c, token: key", "2:35", "a repository on github is owner/name"),
+        ("kind: gitlab, repository: fleet, token: key", "2:35", "a repository on gitlab is owner/name"),
+        ("kind: github, repository: a/b.git, token: key", "2:35", "without .git"),
+        ("kind: github, repository: 'a/..', token: key", "2:35", "is owner/name"),
+        ("kind: github, repository: '/a/b', token: key", "2:35", "is owner/name"),
+        ("kind: github, repository: 'a/b?x', token: key", "2:35", "is owner/name"),
+        ("kind: github, repository: 'a/b c', token: key", "2:35", "is owner/name"),
+        ("kind: github, repository: a/b", "2:8", "token, or app has to be set"),
+        ("kind: gitlab, repository: a/b", "2:8", "token has to be set"),
+        ("kind: github, repository: a/b, token: key, app: {id: 1, installation: 2, key: key}", "2:8", "not both"),
+        ("kind: gitlab, repository: a/b, app: {id: 1, installation: 2, key: key}", "2:45", "only GitHub has apps"),
+        ("kind: github, repository: a/b, app: {id: 0, installation: 2, key: key}", "2:50", "forge.app.id should be"),
+        ("kind: github, repository: a/b, app: {id: 1, key: key}", "2:45", "the key 'installation' is missing"),
+        (
+            "kind: github, repository: a/b, app: {idd: 1, id: 1, installation: 2, key: key}",
+            "2:46",
+            "did you mean 'id'?",
+        ),
+        ("kind: github, repository: a/b, token: key, password: key", "2:62", "a password is for Pagure only"),
+        ("kind: github, repository: a/b, token: open_key", "2:47", "can be read by others"),
+        ("kind: github, repository: a/b, token: nowhere", "2:47", "cannot be read"),
+        ("kind: github, repository: a/b, token: key, ca: nowhere", "2:56", "cannot be read"),
+        ("kind: github, repository: a/b, token: key, tokn: x", "2:52", "unknown key 'tokn'; did you mean 'token'?"),
+        ("kind: github, repository: a/b, token: key, tickets: -1", "2:61", "forge.tickets should be"),
+        (
+            "kind: github, repository: a/b, token: key, comments: yes",
+            "2:62",
+            "forge.comments should be a valid boolean",
+        ),
+        ("kind: github, repository: a/b, token: key, waive_for: 1w", "2:63", "a number and a unit"),
+    ],
+)
+def test_forges_that_are_none(folder, text, place, words):
+    (found,) = refusal(folder, f"repository: {{url: /r}}\nforge: {{{text}}}\n")
+    assert found.startswith(f"{place}: ")
+    assert words in found
+
+
+def test_pagure_has_a_password_too(folder):
+    found = forge(folder, "kind: pagure, url: 'https://pagure.io', repository: fleet, token: key, password: key")
+    assert found.password == folder / "key"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("gitlab", "a/b"), ("gitlab", "a/b/c/d"), ("pagure", "fleet"), ("pagure", "ops/fleet"), ("gitea", "a-b/c.d_e")],
+)
+def test_names_of_repositories(folder, kind, name):
+    found = forge(folder, f"kind: {kind}, url: 'https://git.example.org', repository: {name}, token: key")
+    assert found.repository == name
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://git.example.org/", "https://git.example.org"),
+        ("https://git.example.org:3000", "https://git.example.org:3000"),
+        ("https://example.org/forge/", "https://example.org/forge"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://[::1]:3000/", "http://[::1]:3000"),
+    ],
+)
+def test_roots_of_forges(folder, url, kept):
+    assert forge(folder, f"kind: gitea, url: '{url}', repository: a/b, token: key").url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://git.example.org",
+        "git.example.org",
+        "ssh://git.example.org",
+        "https://",
+        "https://h:99999",
+        "https://[bad",
+        "https://bot:hunter2@git.example.org",
+        "https://git.example.org/?token=hunter2",
+        "https://git.example.org/#hunter2",
+        "https://git.example.org/../x",
+        "https://git.example.org/a b",
+        "https://git.example.org\\@far",
+        "https://gıt.example.org",
+    ],
+)
+def test_roots_of_forges_that_are_none(folder, url):
+    text = f"repository: {{url: /r}}\nforge: {{kind: gitea, url: '{url}', repository: a/b, token: key}}\n"
+    (found,) = refusal(folder, text)
+    assert found.startswith("2:27: forge.url: ")
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["127.0.0.1:8471", "[::1]:8471", "0.0.0.0:80", "unix:/run/reconciler/web.sock"],
+)
+def test_where_may_be_listened(folder, listen):
+    assert load(written(folder, f"repository: {{url: /r}}\nweb: {{listen: '{listen}'}}\n")).web.listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        *("localhost:8471", "127.0.0.1", ":8471", "127.0.0.1:0", "127.0.0.1:70000", "256.0.0.1:1", "[127.0.0.1]:1"),
+        *("[::g]:1", "127.0.0.1:8471 ", "", "/run/web.sock", "unix:web.sock", "unix:/", "unix:/" + "x" * 107),
+    ],
+)
+def test_where_may_not_be_listened(folder, listen):
+    (found,) = refusal(folder, f"repository: {{url: /r}}\nweb: {{listen: '{listen}'}}\n")
+    assert found.startswith("2:15: web.listen: ")
+
+
+def test_a_webhook_needs_a_forge(folder):
+    (found,) = refusal(folder, "repository: {url: /r}\nweb: {webhook_secret: key}\n")
+    assert found.startswith("2:6: web: webhook_secret needs the section forge")
+    found = refusal(folder, "repository: {url: /r}\nforge: {kind: github}\nweb: {webhook_secret: key}\n")
+    assert len(found) == 1, "a forge that is wrong itself is not said to be missing as well"
+    text = "forge: {kind: github, repository: a/b, token: key}\nweb: {webhook_secret: key}\n"
+    assert load(written(folder, f"repository: {{url: /r}}\n{text}")).web.webhook_secret == folder / "key"
+
+
+def test_ears(folder):
+    text = "ears:\n- {webhook: 'https://h/x?room=1', secret: key}\n- {webhook: 'http://[::1]:1/', secret: key}\n"
+    first, second, third = load(written(folder, f"repository: {{url: /r}}\n{text}- apprise: key\n")).ears
+    assert (first.webhook, first.secret, first.apprise) == ("https://h/x?room=1", folder / "key", None)
+    assert second.webhook == "http://[::1]:1/"
+    assert (third.webhook, third.secret, third.apprise) == (None, None, folder / "key")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("{}", "2:8", "an ear is either webhook and secret, or apprise"),
+        ("{webhook: 'https://h/'}", "2:8", "an ear is either"),
+        ("{secret: key}", "2:8", "an ear is either"),
+        ("{apprise: key, secret: key}", "2:8", "an ear is either"),
+        ("{webhook: 'https://h/', secret: key, apprise: key}", "2:8", "an ear is either"),
+        ("{webhook: 'http://far/', secret: key}", "2:18", "http:// is for this machine only"),
+        ("{webhook: 'https://u:hunter2@h/', secret: key}", "2:18", "does not belong here"),
+        ("{webhook: 'https://h/#hunter2', secret: key}", "2:18", "no #fragment"),
+        ("{apprise: open_key}", "2:18", "can be read by others"),
+        ("{aprise: key, apprise: key}", "2:9", "unknown key 'aprise'; did you mean 'apprise'?"),
+        ("key", "2:8", "has to be a mapping"),
+    ],
+)
+def test_ears_that_are_none(folder, text, place, words):
+    (found,) = refusal(folder, f"repository: {{url: /r}}\nears: [{text}]\n")
+    assert found.startswith(f"{place}: ")
+    assert words in found
+    assert "hunter2" not in found
+
+
+def test_no_address_with_a_secret_is_shown(folder):
+    (folder / "key").write_text("hunter2\n")
+    text = (
+        "repository: {url: /r}\nforge: {kind: github, repository: a/b, token: key, proxy: 'http://u:hunter2@p:1'}\n"
+        "web: {webhook_secret: key}\nears: [{webhook: 'https://h/hunter2', secret: key}, {apprise: key}]\n"
+    )
+    config = load(written(folder, text))
+    assert config.forge.proxy == "http://u:hunter2@p:1"
+    assert config.ears[0].webhook == "https://h/hunter2"
+    assert "hunter2" not in repr(config) + str(config) + repr(config.ears) + repr(config.forge)
+    for bad in ("ftp://u:hunter2@p", "http://u:hunter2@p/x", "http://u:hunter2@", "socks5://hunter2"):
+        (found,) = refusal(folder, text.replace("http://u:hunter2@p:1", bad))
+        assert "forge.proxy: " in found
+        assert "hunter2" not in found
+
+
+def test_a_secret_is_one_line(folder):
+    (folder / "key").write_text(" It's a Secret \n")
+    assert read_secret(folder / "key") == "It's a Secret"
+    for wrong in (b"", b" \n", b"a\nb", b"a\0b", b"\xff\xfe"):
+        (folder / "key").write_bytes(wrong)
+        with pytest.raises(ConfigError, match="one line of text"):
+            read_secret(folder / "key")
+    with pytest.raises(ConfigError, match="cannot be read: no such file"):
+        read_secret(folder / "nowhere")
