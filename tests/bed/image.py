@@ -1,7 +1,7 @@
-"""The image of a test host: built once, then found by a name that carries the hash of its recipe.
+"""The images of the test bed: each built once, then found by a name that carries the hash of its recipe.
 
 `make test` runs this module after the engine's; the fixtures call `ensure` again, which then costs
-one question to the engine. The recipe is the folder `host/` beside this file.
+one question to the engine. A recipe is a folder beside this file.
 """
 
 from __future__ import annotations
@@ -9,33 +9,57 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bed import engine
 
-RECIPE = Path(__file__).parent / "host"
-
-PULLED = "debian:bookworm"
-
-BOOTSTRAPPED = "reconciler-test/base:bookworm"
-
 PULL_SECONDS = 120
 """A registry that can be reached sends 50 MB in this time; one that cannot mostly says so at once."""
 
 
 class ImageFailed(RuntimeError):
-    """The image of a test host could not be made."""
+    """An image of the test bed could not be made."""
 
 
-def ensure() -> str:
-    """Return the name of the host image; builds it first where the engine has none of this recipe and month."""
-    name = f"reconciler-test/host:{fingerprint(RECIPE, datetime.now(UTC))}"
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is built from: the folder of this name, on a plain Debian of this release."""
+
+    name: str
+    release: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(__file__).parent / self.name
+
+    @property
+    def pulled(self) -> str:
+        """The release as a registry has it."""
+        return f"debian:{self.release}"
+
+    @property
+    def bootstrapped(self) -> str:
+        """The release as it is made here."""
+        return f"reconciler-test/base:{self.release}"
+
+
+HOST = Recipe("host", "bookworm")
+"""A server as people rent it."""
+
+PAGURE = Recipe("pagure", "trixie")
+"""A forge; Debian 12 has none that works."""
+
+
+def ensure(recipe: Recipe = HOST) -> str:
+    """Return the name of an image; builds it first where the engine has none of this recipe and month."""
+    name = f"reconciler-test/{recipe.name}:{fingerprint(recipe.folder, datetime.now(UTC))}"
     with engine.locked("image"):
         if not exists(name):
             began = time.monotonic()
-            build(name, base())
+            build(name, recipe.folder, base(recipe))
             engine.say(f"built {name} in {time.monotonic() - began:.0f} s")
     return name
 
@@ -53,31 +77,31 @@ def exists(name: str) -> bool:
     return engine.run("docker", "image", "inspect", name).returncode == 0
 
 
-def base() -> str:
-    """A plain Debian 12: at hand, pulled, or else bootstrapped from Debian's packages."""
-    for name in (PULLED, BOOTSTRAPPED):
+def base(recipe: Recipe) -> str:
+    """A plain Debian: at hand, pulled, or else bootstrapped from Debian's packages."""
+    for name in (recipe.pulled, recipe.bootstrapped):
         if exists(name):
             return name
-    pulled = engine.run("timeout", str(PULL_SECONDS), "docker", "pull", "-q", PULLED)
+    pulled = engine.run("timeout", str(PULL_SECONDS), "docker", "pull", "-q", recipe.pulled)
     if pulled.returncode == 0:
-        return PULLED
+        return recipe.pulled
     engine.say(f"no image can be pulled ({last_line(pulled.stderr)}); making one with debootstrap, about a minute")
-    bootstrap()
-    return BOOTSTRAPPED
+    bootstrap(recipe)
+    return recipe.bootstrapped
 
 
-def bootstrap() -> None:
-    """Make a Debian 12 root from packages, and import it as BOOTSTRAPPED."""
+def bootstrap(recipe: Recipe) -> None:
+    """Make a Debian root from packages, and import it as an image."""
     if engine.run("debootstrap", "--version").returncode != 0:
         engine.install("debootstrap", "debian-archive-keyring")
     with TemporaryDirectory(prefix="debootstrap-") as root:
-        must("debootstrap", "--variant=minbase", "bookworm", root)
-        must("bash", "-o", "pipefail", "-c", f"tar -C {root} -c . | docker import - {BOOTSTRAPPED}")
+        must("debootstrap", "--variant=minbase", recipe.release, root)
+        must("bash", "-o", "pipefail", "-c", f"tar -C {root} -c . | docker import - {recipe.bootstrapped}")
 
 
-def build(name: str, on: str) -> None:
-    """Build the recipe on a base. The classic builder needs no plugin, which Debian does not ship."""
-    must("env", "DOCKER_BUILDKIT=0", "docker", "build", "-q", "--build-arg", f"BASE={on}", "-t", name, str(RECIPE))
+def build(name: str, folder: Path, on: str) -> None:
+    """Build a recipe on a base. The classic builder needs no plugin, which Debian does not ship."""
+    must("env", "DOCKER_BUILDKIT=0", "docker", "build", "-q", "--build-arg", f"BASE={on}", "-t", name, str(folder))
 
 
 def must(*command: str) -> None:
@@ -93,9 +117,10 @@ def last_line(text: str) -> str:
 
 
 def main() -> int:
-    """Make sure of the image; 0, or 1 with the reason on standard error."""
+    """Make sure of every image; 0, or 1 with the reason on standard error."""
     try:
-        ensure()
+        for recipe in (HOST, PAGURE):
+            ensure(recipe)
     except (ImageFailed, engine.EngineMissing) as failure:
         print(f"test bed: {failure}", file=sys.stderr)
         return 1

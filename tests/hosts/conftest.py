@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.bed import engine, gitserver, hosts, image
+from tests.bed import pagure as forge
 from tests.bed.gitserver import GitServer
 from tests.bed.hosts import Host
+from tests.bed.pagure import Pagure
 
 HERE = Path(__file__).parent
 
@@ -101,3 +103,11 @@ def git_server(git_host: Host, ssh_key: Path, tmp_path: Path, request: pytest.Fi
     """A fresh, empty repository over SSH, one for each test."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     return gitserver.serve(git_host, ssh_key, tmp_path / "git_known_hosts", name)
+
+
+@pytest.fixture(scope="session")
+def pagure(host_image: str) -> Iterator[Pagure]:
+    """A real forge, one for the session; every test makes a project of its own there."""
+    booted = forge.boot(image.ensure(image.PAGURE))
+    yield booted
+    booted.remove()

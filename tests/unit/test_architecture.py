@@ -27,7 +27,7 @@ STRATA = (
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
-        *("wire", "web", "ears"),
+        *("wire", "forge", "web", "ears"),
     },
     # Shell: the order of things.
     {
@@ -43,6 +43,7 @@ BETWEEN_EDGES = {
     ("audit", "repo"): "it is passed a repository and speaks of its commits",
     ("lease", "repo"): "it is passed a repository and speaks of its commits",
     ("ansible", "places"): "the playbooks travel with the package",
+    ("forge", "wire"): "its adapters speak over it",
     ("ears", "wire"): "a webhook is sent over it",
 }
 """Edges that may use another's public names."""
@@ -55,6 +56,7 @@ ONLY_IMPORTERS = {
     "loguru": {"logs"},
     "httpx2": {"wire"},
     "stamina": {"wire"},
+    "jwt": {"forge"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "apprise": {"ears"},
