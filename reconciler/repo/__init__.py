@@ -35,6 +35,9 @@ __all__ = ["Declined", "Draft", "Remote", "Repository", "Signer", "full_ref", "p
 LOCAL_LIMIT = 600.0
 """Seconds for one git on the local clone; fsck and gc of a large audit history are the slowest."""
 
+MEMORY_LIMIT = 1024 * 1024 * 1024
+"""Bytes of memory for git at work on a stranger's objects: trees that hold themselves unfold without an end."""
+
 WHOLE_FSCK = 64 * 1024
 """KiB of objects up to which every byte is checked at start; above, only that all of them are there."""
 
@@ -180,7 +183,10 @@ class Repository(Exchange, Drafts):
         env: Mapping[str, str] | None = None,
         largest: int | None = None,
     ) -> Answer:
-        """Run git on the clone and return what it said, whatever it was; it writes no file above *largest* bytes."""
+        """Run git on the clone and return what it said, whatever it was.
+
+        With *largest*, for what a stranger made, it writes no file above so many bytes and has ``MEMORY_LIMIT``.
+        """
         return self._answer(args, seconds=seconds or LOCAL_LIMIT, env=env, largest=largest)
 
     def _answer(
@@ -197,7 +203,7 @@ class Repository(Exchange, Drafts):
         variables = self._environment(at or self.path) | dict(env or {})
         # Every variable we do not set is taken away by env; GitPython would pass on all of the daemon's own.
         dropped = [f"--unset={name}" for name in os.environ if name not in _KEPT and name not in variables]
-        limit = ["prlimit", f"--fsize={largest}"] if largest else []
+        limit = ["prlimit", f"--fsize={largest}", f"--data={MEMORY_LIMIT}"] if largest else []
         with self._busy() as busy, tempfile.TemporaryFile() as stdin:
             stdin.write(feed or b"")
             stdin.seek(0)

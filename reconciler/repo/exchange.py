@@ -29,8 +29,10 @@ _ELSEWHERE = (
 """How git says that somebody else moved the ref first, on this side or on the server's."""
 
 
-_TOO_LARGE = ("died of signal 25", "invalid index-pack output")
-"""How git says that it met the limit on the size of files."""
+_TOO_LARGE = ("died of signal 25", "invalid index-pack output", "Out of memory", "out of memory")
+"""How git says that it met the limit on the size of files, or on memory for what unfolds there."""
+PULL_LIMIT = 60.0
+"""Seconds for fetching one pull request: a stranger may have made it slow to unpack."""
 
 
 class Declined(GitError):
@@ -117,9 +119,12 @@ class Exchange(Revisions):
         raise self._failure(answer)
 
     def _call(self, *args: str, env: Mapping[str, str] | None = None, largest: int | None = None) -> Answer:
-        answer = self.ask(*args, seconds=self.remote.patience, env=env, largest=largest)
-        if largest and any(sign in answer.err for sign in _TOO_LARGE):
+        seconds = min(self.remote.patience, PULL_LIMIT) if largest else self.remote.patience
+        answer = self.ask(*args, seconds=seconds, env=env, largest=largest)
+        if largest and (answer.late or any(sign in answer.err for sign in _TOO_LARGE)):
             self.run("prune", "--expire=now")  # what came of it, or else each try would leave that much
+            if answer.late:
+                raise GitError(f"it could not be fetched within {seconds:g} seconds.")
             raise GitError(f"it has more than the {largest >> 20} MiB that are fetched of a pull request.")
         if answer.code or answer.late:
             raise self._failure(answer)

@@ -76,7 +76,7 @@ class Plumbing(ABC):
     ) -> Answer:
         """Run ``git ARGS`` for at most *seconds* and return what it said, whatever it was.
 
-        It writes no file of more than *largest* bytes.
+        With *largest*, for what a stranger made: it writes no file of more bytes, and takes only so much memory.
         """
 
     @abstractmethod
@@ -132,12 +132,13 @@ def remote_failure(answer: Answer, shown: str, seconds: float) -> ReconcilerErro
     """The error for a git that failed on the repository *shown*, saying whether network, credentials or host key."""
     if answer.late:
         return Unreachable(f"{shown} gave no whole answer within {seconds:g} s.")
+    # This one first: git quotes what whoever made the objects wrote, and that may read like any other failure.
+    if _BAD_OBJECTS.search(answer.err):
+        return GitError(f"{shown} sent objects that git refuses: {words(answer.err)}", hint="run git fsck there")
     if _FULL.search(answer.err) and "remote:" not in answer.err:
         return StateError("The state directory cannot be written.", hint=words(answer.err))
     if _NO_BRANCH.search(answer.err):
         return Gone(f"{shown} does not have the branch.")
-    if _BAD_OBJECTS.search(answer.err):
-        return GitError(f"{shown} sent objects that git refuses: {words(answer.err)}", hint="run git fsck there")
     for pattern, cause, hint in _CAUSES:
         if pattern.search(answer.err):
             return Unreachable(f"{shown} cannot be used: {cause}.", hint=f"{hint} ({words(answer.err)})")

@@ -30,6 +30,7 @@ SETTINGS: Mapping[str, str] = {
     **{f"protocol.{scheme}.allow": "always" for scheme in _SCHEMES},
     "transfer.fsckObjects": "true",  # malformed objects are refused when they arrive
     "fetch.recurseSubmodules": "false",  # a revision must not name other repositories
+    "core.bigFileThreshold": "8m",  # larger ones are never held in memory; what is read is far smaller
     "core.hooksPath": "/dev/null",  # nothing in the clone is ever run
     "core.attributesFile": "/dev/null",  # a user's attributes must not change what is read
     "core.fsync": "committed",  # refs never point at objects that a power cut took away

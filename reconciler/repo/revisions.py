@@ -86,9 +86,12 @@ class Revisions(Plumbing):
     def merge(self, base: str, head: str) -> Merge:
         """What merging *head* into *base* would give, without any ref or file of ours moving."""
         options = ("--write-tree", "--name-only", "-z", "--no-messages", "--allow-unrelated-histories")
-        answer = self.ask("merge-tree", *options, _object(base), _object(head), seconds=MERGE_LIMIT)
+        answer = self.ask(
+            "merge-tree", *options, _object(base), _object(head), seconds=MERGE_LIMIT, largest=FILE_LIMIT * 64
+        )
         if answer.late or answer.code not in (0, 1):
-            raise GitError(f"{head[:7]} cannot be merged into {base[:7]}: {words(answer.err) or 'git took too long'}")
+            why = "it takes too much memory" if "Out of memory" in answer.err else words(answer.err)
+            raise GitError(f"{head[:7]} cannot be merged into {base[:7]}: {why or 'git took too long'}")
         tree, *names = [name.decode("utf-8", "replace") for name in answer.out.split(b"\0") if name]
         return Merge(tree, tuple(dict.fromkeys(map(plain, names))) if answer.code else ())
 
