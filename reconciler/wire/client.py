@@ -7,7 +7,8 @@ said to be unsure, because only the caller can look whether it was done.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -45,7 +46,9 @@ class Wire:
 
     ``monotonic`` and ``now`` (epoch seconds) are clocks; ``ca`` is a PEM file trusted besides the system's;
     ``proxy`` replaces the proxy variables of the environment; ``timeout`` is for each step of a call and
-    ``patience`` for a whole call with its retries, in seconds. Every call raises ForgeAway or ForgeRefused.
+    ``patience`` for a whole call with its retries, in seconds. ``spent`` are the times (epoch seconds) of the writes
+    that an earlier Wire kept by ``keep``, which is called before every write with all that still count, so that a
+    restart does not fill the budget again. Every call raises ForgeAway or ForgeRefused.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Wire:
         proxy: str | None = None,
         per_minute: int = 80,
         per_hour: int = 500,
+        spent: Iterable[float] = (),
+        keep: Callable[[list[float]], None] | None = None,
         timeout: float = 10.0,
         patience: float = 30.0,
         transport: httpx2.BaseTransport | None = None,
@@ -66,7 +71,10 @@ class Wire:
         self._origin = Origin(root)
         self._headers = headers
         self._monotonic, self._now = monotonic, now
-        self._pace = Pace(monotonic, Budget(per_minute, per_hour))
+        then, started = now(), monotonic()
+        # A time in the future is one of a clock that was put back since: it counts as now, for an hour at most.
+        budget = Budget(per_minute, per_hour, (started - max(then - at, 0.0) for at in spent))
+        self._pace = Pace(monotonic, budget, partial(self._keep, keep) if keep else None)
         self._etags = Etags()
         self._line = Line(
             self._origin.scheme, ca=ca, proxy=proxy, timeout=timeout, patience=patience, transport=transport
@@ -81,6 +89,11 @@ class Wire:
     def close(self) -> None:
         """Close every connection."""
         self._line.close()
+
+    def _keep(self, keep: Callable[[list[float]], None], times: list[float]) -> None:
+        """Hand on times that mean something after a restart."""
+        offset = self._now() - self._monotonic()
+        keep([round(offset + at, 3) for at in times])
 
     def get(self, path: str, params: Params | None = None) -> Reply:
         """Read *path* (below the root, or a full address there) with the query *params* added."""
