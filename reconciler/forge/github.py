@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+from reconciler.errors import ForgeRefused
 from reconciler.forge.addresses import as_path, in_path
 from reconciler.forge.alike import Alike
 from reconciler.forge.answers import Answer, read_all
@@ -18,6 +19,8 @@ from reconciler.talk import Check, CommitStatus, PullRequest, Standing, Ticket
 from reconciler.wire import Wire, identity
 
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+FORBIDDEN = 403
+"""Fine-grained tokens can be given no right to read check runs, only Apps can; reviews and statuses are told still."""
 
 
 class _Status(Answer):
@@ -105,7 +108,14 @@ class GitHub(Alike):
     def _runs(self, sha: str) -> Iterator[tuple[int, Check]]:
         # Their texts are as long as a comment's, and each has two.
         found = self._list(f"/commits/{in_path(sha)}/check-runs", {"per_page": "10"}, _within("check_runs"))
-        for run in read_all(_Run, found, f"the check runs of {sha[:7]}"):
+        try:
+            runs = read_all(_Run, found, f"the check runs of {sha[:7]}")
+        except ForgeRefused as refused:
+            if refused.status != FORBIDDEN:
+                raise
+            yield 0, Check("check-runs", "not-readable")
+            return
+        for run in runs:
             yield run.id, Check(run.name, run.conclusion or run.status)
 
     def _statuses(self, sha: str) -> Iterator[tuple[int, Check]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 from reconciler.errors import ForgeAway, ForgeError, ForgeRefused
 from reconciler.forge.addresses import as_path, in_path
-from reconciler.forge.answers import Answer, Number, Sha, read, read_all, shortened
+from reconciler.forge.answers import read, read_all, shortened
 from reconciler.forge.evidence import OURS, newest_by_name, together
+from reconciler.forge.gitlab_answers import Approvals, Issue, Merge, Note, Status, User
 from reconciler.talk import Check, Comment, CommitStatus, Evidence, PullRequest, Review, Standing, Ticket
 from reconciler.wire import Reply, Wire, by_link_header
 
@@ -40,53 +41,6 @@ _COMMAND = re.compile(r"^(?=[ \t]*/[A-Za-z])", re.MULTILINE)
 _INVISIBLE = "\u200b"
 
 
-class _User(Answer):
-    username: str
-
-
-class _Merge(Answer):
-    iid: Number
-    title: str
-    author: _User
-    state: Literal["opened", "closed", "merged", "locked"]
-    sha: Sha | None = None
-    source_branch: str
-    target_branch: str
-    source_project_id: int | None = None
-    target_project_id: int
-
-
-class _Note(Answer):
-    id: Number
-    author: _User
-    body: str
-    system: bool = False
-
-
-class _Issue(Answer):
-    iid: Number
-    title: str
-    author: _User
-    description: str | None = None
-    state: Literal["opened", "closed"]
-
-
-class _Status(Answer):
-    id: int
-    name: str
-    status: str
-    description: str | None = None
-    target_url: str | None = None
-
-
-class _Approval(Answer):
-    user: _User
-
-
-class _Approvals(Answer):
-    approved_by: list[_Approval]
-
-
 class GitLab:
     """One project on a GitLab; *web* is where people see the server, *repository* the path of the project there."""
 
@@ -101,7 +55,7 @@ class GitLab:
 
     def whoami(self) -> str:
         """The login that the token belongs to, asked once; for a project's token it is a bot of the project's own."""
-        self._login = self._login or read(_User, self._wire.get("/user").json, "our own account").username
+        self._login = self._login or read(User, self._wire.get("/user").json, "our own account").username
         return self._login
 
     def pull_requests(self, base: str) -> list[PullRequest]:
@@ -112,7 +66,7 @@ class GitLab:
     def pull_request(self, number: int) -> PullRequest:
         """One merge request."""
         answer = self._wire.get(f"{self._path}/merge_requests/{number}").json
-        return self._pull_request(read(_Merge, answer, f"merge request {number}"))
+        return self._pull_request(read(Merge, answer, f"merge request {number}"))
 
     def open_pull_request(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         """Propose *branch*; the merge request that does so already, if there is one."""
@@ -127,7 +81,7 @@ class GitLab:
             if there is None:
                 raise
             return there
-        return self._pull_request(read(_Merge, answer, "the new merge request"))
+        return self._pull_request(read(Merge, answer, "the new merge request"))
 
     def close_pull_request(self, number: int) -> None:
         """Close it without merging."""
@@ -172,20 +126,18 @@ class GitLab:
     def own_tickets(self) -> list[Ticket]:
         """Every ticket that we opened, newest first."""
         wanted = {"author_username": self.whoami(), "scope": "all", "order_by": "created_at", "sort": "desc"}
-        issues = read_all(_Issue, self._list("/issues", wanted), "our own tickets")
+        issues = read_all(Issue, self._list("/issues", wanted), "our own tickets")
         mine = [self._ticket(issue) for issue in issues if issue.author.username == self.whoami()]
         return sorted(mine, key=lambda ticket: ticket.number, reverse=True)
 
     def ticket(self, number: int) -> Ticket:
         """One ticket."""
-        return self._ticket(read(_Issue, self._wire.get(f"{self._path}/issues/{number}").json, f"ticket {number}"))
+        return self._ticket(read(Issue, self._wire.get(f"{self._path}/issues/{number}").json, f"ticket {number}"))
 
     def open_ticket(self, title: str, body: str) -> Ticket:
         """Open a ticket."""
         wanted = {"title": title, "description": _inert(body)}
-        return self._ticket(
-            read(_Issue, self._wire.send("POST", f"{self._path}/issues", wanted).json, "the new ticket")
-        )
+        return self._ticket(read(Issue, self._wire.send("POST", f"{self._path}/issues", wanted).json, "the new ticket"))
 
     def edit_ticket(self, number: int, title: str, body: str, *, open: bool) -> None:  # noqa: A002 - the field's word
         """Make a ticket read like this, and be open or closed."""
@@ -244,25 +196,25 @@ class GitLab:
 
     def _notes(self, path: str) -> list[Comment]:
         found = self._list(path, {"sort": "asc", "order_by": "created_at"})
-        notes = read_all(_Note, found, "the notes on it")
+        notes = read_all(Note, found, "the notes on it")
         return [_comment(note) for note in sorted(notes, key=lambda note: note.id) if not note.system]
 
     def _say(self, path: str, body: str) -> Comment:
         answer = self._wire.send("POST", f"{self._path}{path}", {"body": _inert(body)}).json
-        return _comment(read(_Note, answer, "the new note"))
+        return _comment(read(Note, answer, "the new note"))
 
-    def _merges(self, path: str, params: Mapping[str, str]) -> Iterator[_Merge]:
+    def _merges(self, path: str, params: Mapping[str, str]) -> Iterator[Merge]:
         for found in self._list(path, params):
             # One that cannot be understood does not hide the others.
             with suppress(ForgeError):
-                yield read(_Merge, found, "a merge request")
+                yield read(Merge, found, "a merge request")
 
     def _proposed(self, branch: str, base: str) -> PullRequest | None:
         found = self._merges("/merge_requests", {"state": "opened", "source_branch": branch, "target_branch": base})
         ours = (self._pull_request(merge) for merge in found if merge.sha and merge.source_branch == branch)
         return next((pull for pull in ours if not pull.fork and pull.base == base), None)
 
-    def _pull_request(self, merge: _Merge) -> PullRequest:
+    def _pull_request(self, merge: Merge) -> PullRequest:
         """In our words. GitLab keeps the head in the project itself, whichever fork it comes from."""
         if merge.sha is None:
             raise ForgeAway(f"GitLab has not looked at the head of merge request {merge.iid} yet.", wait=1.0)
@@ -280,9 +232,9 @@ class GitLab:
             url=self.pull_url(merge.iid),
         )
 
-    def _statuses(self, sha: str, params: Mapping[str, str]) -> list[_Status]:
+    def _statuses(self, sha: str, params: Mapping[str, str]) -> list[Status]:
         path = f"/repository/commits/{in_path(sha)}/statuses"
-        return read_all(_Status, self._list(path, params), "the statuses of a commit")
+        return read_all(Status, self._list(path, params), "the statuses of a commit")
 
     def _checks(self, sha: str) -> tuple[Check, ...]:
         others = (status for status in self._statuses(sha, {}) if not status.name.startswith(OURS))
@@ -313,16 +265,16 @@ class GitLab:
 
     def _reviews(self, number: int) -> tuple[Review, ...]:
         answer = self._wire.get(f"{self._path}/merge_requests/{number}/approvals").json
-        approvals = read(_Approvals, answer, f"the approvals of merge request {number}").approved_by
+        approvals = read(Approvals, answer, f"the approvals of merge request {number}").approved_by
         return tuple(Review(approval.user.username, "approved") for approval in approvals)
 
-    def _ticket(self, issue: _Issue) -> Ticket:
+    def _ticket(self, issue: Issue) -> Ticket:
         address = f"{self._web}/-/issues/{issue.iid}"
         body = issue.description or ""
         return Ticket(issue.iid, issue.title, issue.author.username, body, issue.state == "opened", address)
 
 
-def _comment(note: _Note) -> Comment:
+def _comment(note: Note) -> Comment:
     return Comment(str(note.id), note.author.username, note.body)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,11 +54,14 @@ def open_forge(
     password: Callable[[], str] | None = None,
     ca: Path | None = None,
     proxy: str | None = None,
+    spent: Iterable[float] = (),
+    keep: Callable[[list[float]], None] | None = None,
     transport: Any = None,
 ) -> Iterator[Forge]:
     """The forge of *kind* at *url*, its web root, for *repository* there; its connections close at the end.
 
-    Keep it open: the budget of writes and the answers remembered live as long as it does. Nothing is asked here.
+    Keep it open: the answers remembered live as long as it does. Nothing is asked here. *keep* is given the times
+    (epoch seconds) of the last hour's writes before each; *spent* are those that were kept last.
     *password* is the account's own, for Pagure, where comments cannot be edited with a token; *transport* replaces
     the network in tests. Raises ConfigError for a kind or credentials that cannot be.
     """
@@ -76,6 +79,8 @@ def open_forge(
                 headers=partial(_headers, about, token),
                 monotonic=monotonic,
                 now=lambda: now().timestamp(),
+                spent=spent,
+                keep=keep,
                 **outside,
             )
             return stack.enter_context(line)

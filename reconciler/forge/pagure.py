@@ -7,17 +7,17 @@ other change an issue. A comment can only be edited as a person does it, so that
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
-
-from pydantic import Field
 
 from reconciler.errors import ForgeAway, ForgeError, ForgeRefused
 from reconciler.forge.addresses import as_path, in_path
-from reconciler.forge.answers import Answer, Number, Sha, read, read_all, shortened
+from reconciler.forge.answers import read, read_all, shortened
 from reconciler.forge.evidence import OURS, deciding, newest_by_name, together
+from reconciler.forge.pagure_answers import Commit, Flag, Issue, NewIssue, Project, Pull, Remark, Whoami
 from reconciler.forge.pagure_login import Login
 from reconciler.talk import Check, Comment, CommitStatus, Evidence, PullRequest, Review, Standing, Ticket
 from reconciler.wire import Reply, Wire
@@ -30,66 +30,10 @@ RECENT = 200
 _UID_LENGTH = 32
 _YES, _NO = ("+1", ":thumbsup:"), ("-1", ":thumbsdown:")
 """What Pagure itself counts as votes when a project asks for a score before a merge."""
-
-
-class _User(Answer):
-    name: str
-
-
-class _Whoami(Answer):
-    username: str
-
-
-class _Project(Answer):
-    id: int
-    close_status: list[str] = Field(default_factory=list)
-
-
-class _Comment(Answer):
-    id: Number
-    user: _User
-    comment: str
-    notification: bool = False
-
-
-class _Pull(Answer):
-    id: Number
-    title: str
-    user: _User
-    status: Literal["Open", "Merged", "Closed"]
-    branch: str
-    branch_from: str | None = None
-    commit_stop: Sha | None = None
-    project: _Project
-    repo_from: _Project | None = None
-    closed_by: _User | None = None
-    comments: list[_Comment] = Field(default_factory=list)
-
-
-class _Issue(Answer):
-    id: Number
-    title: str
-    user: _User
-    content: str | None = None
-    status: str
-    comments: list[_Comment] = Field(default_factory=list)
-
-
-class _NewIssue(Answer):
-    issue: _Issue
-
-
-class _Flag(Answer):
-    username: str
-    user: _User
-    status: str
-    comment: str
-    url: str
-    date_updated: str
-
-
-class _Commit(Answer):
-    parent_ids: list[Sha]
+_VOTE, _NO_VOTE = re.compile(r"(?<=[+-])1"), "\u20601"
+"""A one after a sign, and one that a character without width keeps apart from it."""
+_LINKED = re.compile(r"(?<=\]\()[^)\s]+")
+"""The address of a link, in which nothing may be put."""
 
 
 class Pagure:
@@ -109,7 +53,7 @@ class Pagure:
         """The login that the token belongs to, asked once; the call is a POST and writes nothing."""
         if not self._user:
             answer = self._wire.send("POST", "/-/whoami", {}, counts=False).json
-            self._user = read(_Whoami, answer, "our own account").username
+            self._user = read(Whoami, answer, "our own account").username
         return self._user
 
     def pull_requests(self, base: str) -> list[PullRequest]:
@@ -126,7 +70,7 @@ class Pagure:
             return there
         wanted = {"title": title, "branch_from": branch, "branch_to": base, "initial_comment": body}
         answer = self._wire.send("POST", f"{self._path}/pull-request/new", wanted).json
-        return self._pull_request(read(_Pull, answer, "the new pull request"))
+        return self._pull_request(read(Pull, answer, "the new pull request"))
 
     def close_pull_request(self, number: int) -> None:
         """Close it without merging."""
@@ -138,7 +82,7 @@ class Pagure:
 
     def add_comment(self, number: int, body: str) -> Comment:
         """Comment on a pull request; Pagure does not say the new comment's id, so it is looked up."""
-        self._wire.send("POST", f"{self._path}/pull-request/{number}/comment", {"comment": body})
+        self._wire.send("POST", f"{self._path}/pull-request/{number}/comment", {"comment": _voteless(body)})
         return self._ours(self.comments(number))
 
     def edit_comment(self, number: int, comment: str, body: str) -> None:
@@ -149,7 +93,7 @@ class Pagure:
                 hint="Give the daemon the password of its own account there, and it does as they do.",
             )
         place = f"{self._path}/pull-request/{number}/comment/{in_path(comment)}/edit"
-        self._page.submit(self.whoami(), place, {"update_comment": body})
+        self._page.submit(self.whoami(), place, {"update_comment": _voteless(body)})
 
     def status(self, sha: str, context: str) -> CommitStatus | None:
         """The newest flag of ours on a commit in one context."""
@@ -175,18 +119,18 @@ class Pagure:
     def own_tickets(self) -> list[Ticket]:
         """Every ticket that we opened, newest first."""
         found = self._list("/issues", {"author": self.whoami(), "status": "all"}, "issues")
-        issues = read_all(_Issue, found, "our own tickets")
+        issues = read_all(Issue, found, "our own tickets")
         mine = [self._ticket(issue) for issue in issues if issue.user.name == self.whoami()]
         return sorted(mine, key=lambda ticket: ticket.number, reverse=True)
 
     def ticket(self, number: int) -> Ticket:
         """One ticket."""
-        return self._ticket(read(_Issue, self._wire.get(f"{self._path}/issue/{number}").json, f"ticket {number}"))
+        return self._ticket(read(Issue, self._wire.get(f"{self._path}/issue/{number}").json, f"ticket {number}"))
 
     def open_ticket(self, title: str, body: str) -> Ticket:
         """Open a ticket."""
         answer = self._wire.send("POST", f"{self._path}/new_issue", {"title": title, "issue_content": body}).json
-        return self._ticket(read(_NewIssue, answer, "the new ticket").issue)
+        return self._ticket(read(NewIssue, answer, "the new ticket").issue)
 
     def edit_ticket(self, number: int, title: str, body: str, *, open: bool) -> None:  # noqa: A002 - the field's word
         """Make a ticket read like this, and be open or closed; what is so already is not sent."""
@@ -199,7 +143,7 @@ class Pagure:
 
     def ticket_comments(self, number: int) -> list[Comment]:
         """Every comment on a ticket, oldest first; Pagure's own notes of what happened are none."""
-        return _told(read(_Issue, self._wire.get(f"{self._path}/issue/{number}").json, f"ticket {number}").comments)
+        return _told(read(Issue, self._wire.get(f"{self._path}/issue/{number}").json, f"ticket {number}").comments)
 
     def comment_ticket(self, number: int, body: str) -> Comment:
         """Add a comment to a ticket."""
@@ -215,10 +159,11 @@ class Pagure:
         pull = self._merged(sha)
         checks = self._checks(sha)
         if pull is None or pull.commit_stop is None:
+            self._refuse_too_early(sha)
             return Evidence(checks=checks)
         if pull.commit_stop != sha:
             checks = together(self._checks(pull.commit_stop), checks)
-        return Evidence(f"#{pull.id}", pull.user.name, _reviews(pull), checks)
+        return Evidence(f"#{pull.id}", pull.user.name, _reviews(pull, self.whoami()), checks)
 
     def commit_url(self, sha: str) -> str:
         """Where people see a commit."""
@@ -245,13 +190,13 @@ class Pagure:
 
         return self._wire.pages(path, wanted, items=lambda value: value[name], next_of=following)
 
-    def _pulls(self, status: str) -> Iterator[_Pull]:
+    def _pulls(self, status: str) -> Iterator[Pull]:
         for found in self._list("/pull-requests", {"status": status}, "requests"):
             # One that cannot be understood, such as one without a head, does not hide the others.
             with suppress(ForgeError):
-                yield read(_Pull, found, "a pull request")
+                yield read(Pull, found, "a pull request")
 
-    def _pull_request(self, pull: _Pull) -> PullRequest:
+    def _pull_request(self, pull: Pull) -> PullRequest:
         """In our words. Pagure copies the head, of a fork too, into the project itself a moment after a push."""
         if pull.commit_stop is None:
             raise ForgeAway(f"Pagure has not looked at the head of pull request {pull.id} yet.", wait=1.0)
@@ -269,28 +214,43 @@ class Pagure:
             url=self.pull_url(pull.id),
         )
 
-    def _pull(self, number: int) -> _Pull:
+    def _pull(self, number: int) -> Pull:
         answer = self._wire.get(f"{self._path}/pull-request/{number}").json
-        return read(_Pull, answer, f"pull request {number}")
+        return read(Pull, answer, f"pull request {number}")
 
     def _proposed(self, branch: str, base: str) -> PullRequest | None:
         found = (pull for pull in self.pull_requests(base) if pull.branch == branch and not pull.fork)
         return next(found, None)
 
-    def _flags(self, sha: str) -> list[_Flag]:
+    def _flags(self, sha: str) -> list[Flag]:
         path = f"{self._path}/c/{in_path(sha)}/flag"
-        return read_all(_Flag, self._wire.pages(path, items=lambda value: value["flags"]), "the flags of a commit")
+        return read_all(Flag, self._wire.pages(path, items=lambda value: value["flags"]), "the flags of a commit")
 
     def _checks(self, sha: str) -> tuple[Check, ...]:
         flags = sorted((flag for flag in self._flags(sha) if not flag.username.startswith(OURS)), key=_moment)
         return newest_by_name((n, Check(flag.username, flag.status)) for n, flag in enumerate(flags))
 
-    def _merged(self, sha: str) -> _Pull | None:
+    def _merged(self, sha: str) -> Pull | None:
         """The pull request whose head is *sha*, or one of the parents of that merge commit."""
-        commit = read(_Commit, self._wire.get(f"{self._path}/c/{in_path(sha)}/info").json, "a commit")
-        heads = {sha, *(commit.parent_ids if len(commit.parent_ids) > 1 else ())}
+        heads = self._heads(sha)
         recent = (pull for pull, _ in zip(self._pulls("Merged"), range(RECENT), strict=False))
         return next((pull for pull in recent if pull.commit_stop in heads), None)
+
+    def _refuse_too_early(self, sha: str) -> None:
+        """Raise ForgeAway where *sha* holds the head of a pull request that is open still.
+
+        Pagure moves the branch first and says that it is merged a moment later. What is open is not believed: anybody
+        may propose a head that is merged already.
+        """
+        heads = self._heads(sha)
+        for pull in self._pulls("Open"):
+            if pull.commit_stop in heads:
+                raise ForgeAway(f"Pagure has not yet said that pull request {pull.id} is merged")
+
+    def _heads(self, sha: str) -> set[str]:
+        """The heads that a merge may have brought in with *sha*: itself, and the parents of a merge commit."""
+        commit = read(Commit, self._wire.get(f"{self._path}/c/{in_path(sha)}/info").json, "a commit")
+        return {sha, *(commit.parent_ids if len(commit.parent_ids) > 1 else ())}
 
     def _ours(self, comments: list[Comment]) -> Comment:
         """The newest comment of ours, which was just made."""
@@ -301,25 +261,33 @@ class Pagure:
 
     def _fixed(self) -> dict[str, str]:
         """How a ticket ends, where the project has words for that; Pagure refuses one it does not have."""
-        project = read(_Project, self._wire.get(self._path).json, "the project")
+        project = read(Project, self._wire.get(self._path).json, "the project")
         return {"close_status": "Fixed"} if "Fixed" in project.close_status else {}
 
-    def _ticket(self, issue: _Issue) -> Ticket:
+    def _ticket(self, issue: Issue) -> Ticket:
         address = f"{self._web}/issue/{issue.id}"
         return Ticket(issue.id, issue.title, issue.user.name, issue.content or "", issue.status == "Open", address)
 
 
-def _spoken(comments: list[_Comment]) -> list[_Comment]:
+def _spoken(comments: list[Remark]) -> list[Remark]:
     return sorted((c for c in comments if not c.notification), key=lambda comment: comment.id)
 
 
-def _told(comments: list[_Comment]) -> list[Comment]:
-    return [Comment(str(c.id), c.user.name, c.comment) for c in _spoken(comments)]
+def _told(comments: list[Remark]) -> list[Comment]:
+    return [Comment(str(c.id), c.user.name, c.comment.replace(_NO_VOTE, "1")) for c in _spoken(comments)]
 
 
-def _reviews(pull: _Pull) -> tuple[Review, ...]:
+def _voteless(body: str) -> str:
+    """What we say, without what Pagure would count as our vote: a date, a version or a line of a diff may hold it."""
+    body = _LINKED.sub(lambda found: found[0].replace("-1", "%2D1").replace("+1", "%2B1"), body)
+    return _VOTE.sub(_NO_VOTE, body)
+
+
+def _reviews(pull: Pull, me: str) -> tuple[Review, ...]:
+    """The votes of others: in what we say ourselves, a date or a line of a diff would look like one."""
     merger = (Review(pull.closed_by.name, "merged"),) if pull.closed_by else ()
-    said = deciding(Review(c.user.name, _vote(c.comment), str(c.id)) for c in _spoken(pull.comments))
+    others = (c for c in _spoken(pull.comments) if c.user.name != me)
+    said = deciding(Review(c.user.name, _vote(c.comment), str(c.id)) for c in others)
     return said + merger
 
 
@@ -335,7 +303,7 @@ def _standing(status: str) -> Standing:
     return Standing(status) if status in Standing.__members__.values() else Standing.ERROR
 
 
-def _moment(flag: _Flag) -> float:
+def _moment(flag: Flag) -> float:
     try:
         return float(flag.date_updated)
     except ValueError:

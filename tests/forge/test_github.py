@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -11,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from reconciler.errors import ForgeAway, ForgeRefused
 from reconciler.forge import App, Forge, open_forge
 from reconciler.talk import Check, CommitStatus, Standing
-from tests.forge.fake import UNSURE, Clock, Fault
+from tests.forge.fake import UNSURE, Call, Clock, Fault, No
 from tests.forge.fake_github import FakeGitHub
 
+CHECK_RUNS = "GET /repos/{owner}/{repo}/commits/{ref}/check-runs"
 HEAD, MERGE, OTHER = "a" * 40, "c" * 40, "d" * 40
 
 
@@ -166,6 +168,25 @@ def test_a_check_that_still_runs_says_its_phase(github: FakeGitHub, forge: Forge
     github.report_check(HEAD, "build", "in_progress")
     github.report_check(HEAD, "deploy", "skipped")
     assert forge.evidence(HEAD).checks == (Check("build", "in_progress"), Check("deploy", "skipped"))
+
+
+def forbidden(_call: Call) -> tuple[int, Any]:
+    raise No(403, "Resource not accessible by personal access token")
+
+
+def test_a_token_that_may_not_read_check_runs_still_tells_the_rest(
+    github: FakeGitHub, forge: Forge, monkeypatch
+) -> None:
+    """GitHub offers that right to Apps alone; the reviews matter more than the runs."""
+    github.add_pull_request("more", HEAD)
+    github.review(1, "ann", "APPROVED")
+    github.merge(1, MERGE)
+    github.strangers_status(MERGE, "ci/lint", "success")
+    github.report_check(MERGE, "build", "success")
+    monkeypatch.setattr(github, "_handlers", {**github._handlers, CHECK_RUNS: forbidden})
+    evidence = forge.evidence(MERGE)
+    assert [(review.author, review.verdict) for review in evidence.reviews] == [("ann", "approved")]
+    assert set(evidence.checks) == {Check("check-runs", "not-readable"), Check("ci/lint", "success")}
 
 
 def test_texts_at_their_longest_can_be_read(github: FakeGitHub, forge: Forge) -> None:

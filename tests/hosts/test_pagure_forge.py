@@ -218,6 +218,20 @@ def test_a_comment_is_made_found_and_edited_in_place(
     assert [author for number, author, _ in told if number == made.id] == ["bot"]
 
 
+def test_what_we_say_is_no_vote(project: Project, proposed: tuple[int, str], opened: Opened) -> None:
+    number, _ = proposed
+    forge = opened(password=project.forge.password("bot"))
+    body = "<!-- reconciler:plan web-1/1 -->\nSeen on 2026-11-23, [`a`](https://x.example/f-1)\n```diff\n-1\n+1\n```\n"
+    made = forge.add_comment(number, body)
+    forge.edit_comment(number, made.id, f"{body}+1 more\n")
+
+    [there] = [comment for comment in forge.comments(number) if comment.id == made.id]
+    assert there.body == f"{body}+1 more\n".replace("f-1", "f%2D1")
+    comments = project.forge.call("alice", "GET", f"{project.name}/pull-request/{number}")["comments"]
+    [kept] = [comment["comment"] for comment in comments if str(comment["id"]) == made.id]
+    assert not {vote for vote in ("+1", "-1") if vote in kept}
+
+
 def test_a_comment_of_another_cannot_be_edited_by_the_stranger(
     project: Project, proposed: tuple[int, str], opened: Opened
 ) -> None:
