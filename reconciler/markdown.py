@@ -41,6 +41,9 @@ HARMLESS = frozenset(" /-=,+.…")
 """Signs that mean nothing inside ``<code>``."""
 WWW = re.compile(r"www\.", re.IGNORECASE)
 
+CALL = re.compile(r"(?<![^\W_])[@#!$%&~](?=[\w\"'])|\bGH-(?=\d)|:(?=//)|www(?=\.)|<(?=[a-z/!?])", re.IGNORECASE)
+"""Where a name, a number or an address begins in plain text, for one forge or another."""
+
 LINE_COMMANDS = tuple("/>~`:")
 """First characters of a line that GitLab or Pagure read before they look for code: ``/close``, ``>>>``, ``~~~``."""
 
@@ -71,6 +74,15 @@ def visible_character(c: str) -> str:
     if c == "\t" or (c.isprintable() and c not in INVISIBLE and not 0xE0100 <= ord(c) <= 0xE01EF):
         return c
     return f"⟨U+{ord(c):04X}⟩"
+
+
+def unheard(line: str) -> str:
+    """A line that is no Markdown, as a title or the subject of a commit, in which no forge finds anybody to call.
+
+    GitLab mails whoever a title names, Pagure shows pictures in it, and a commit that "fixes #12" closes it: a word
+    joiner parts sign and name.
+    """
+    return CALL.sub(lambda found: f"{found[0]}\u2060", line)
 
 
 def cut(text: str, limit: int) -> str:

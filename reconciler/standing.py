@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
+from reconciler.comment import acting, held, turned, turning, turns, watched
 from reconciler.model import HostMemory, HostPlan, Mode, Plan, State, Verdict
 from reconciler.talk import CommitStatus, Preview, Standing
 from reconciler.wording import clean
@@ -33,11 +34,6 @@ def plan_status(preview: Preview, url: str = "") -> CommitStatus:
     )
 
 
-def plan_error(head: str, reason: str, url: str = "") -> CommitStatus:
-    """The preview of a head could not be computed, through no fault of its own."""
-    return status(head, PLAN, Standing.ERROR, f"no plan: {first_line(reason)}", url)
-
-
 def plan_trouble(preview: Preview) -> str:
     """Why a pull request should not be merged as it is; "" for nothing."""
     if preview.refused:
@@ -52,13 +48,23 @@ def plan_trouble(preview: Preview) -> str:
 
 def effect(preview: Preview) -> str:
     """What merging would do, in numbers."""
-    changed = [host for host in preview.hosts if host.foreseen or host.handlers]
+    changed, kept, left = acting(preview), held(preview), watched(preview)
     unseen = sum(bool(host.blind) for host in changed)
     rest = [f"{unseen} of them not seen"] if unseen else []
+    rest += [f"nothing applied on {hosts(len(kept))}"] if kept else []
+    rest += [f"mode of {hosts(len(turned(preview)))} changes"] if turned(preview) else []
+    rest += [f"mode of {turning_words(preview)} changes"] if turning(preview) else []
+    rest += [f"not enforced on {hosts(len(left))}"] if left else []
     rest += [f"{len(preview.arriving)} arrive"] if preview.arriving else []
     rest += [f"{len(preview.leaving)} leave"] if preview.leaving else []
     what = f"changes {len(changed)} of {hosts(preview.fleet)}" if changed else f"changes none of {hosts(preview.fleet)}"
     return ", ".join([what, *rest])
+
+
+def turning_words(preview: Preview) -> str:
+    """``2 resources on 3 hosts``."""
+    number = len(turns(preview))
+    return f"{number} resource{'' if number == 1 else 's'} on {hosts(len(turning(preview)))}"
 
 
 class Place(Enum):

@@ -134,23 +134,45 @@ class Foreseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """One resource of a host that would be left as it is while others are applied, and why."""
+
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One resource that is declared before and after, and the two modes that govern it on a host."""
+
+    resource: str
+    before: Mode
+    after: Mode
+
+
+@dataclass(frozen=True, slots=True)
 class HostPreview:
     """What a revision would do to one host.
 
-    ``handlers`` are the restarts and reloads it would bring, ``orphans`` what it declares no longer and leaves
-    as it is, ``drift`` the resources that differ there right now and that it does not touch, ``held`` why nothing of it
-    would be applied. ``blind`` says since when the host has not been seen, or why it never was; "" for a host that is.
+    ``mode`` governs what is foreseen, or else what turns. ``mode_before`` is another one where all resources of the
+    host turn together; where only some do, ``turns`` are these. ``handlers`` are the restarts and reloads it would
+    bring, ``orphans`` what it declares no longer and leaves as it is, ``drift`` the resources that differ there right
+    now and that it does not touch. ``held`` says why nothing of it would be applied, ``held_in_part`` what of it would
+    not be although ``mode`` alone does not say so. ``blind`` says since when the host has not been seen, or why it
+    never was; "" for a host that is.
     """
 
     host: str
     mode: Mode
     group: str = ""
     mode_before: Mode | None = None
+    turns: tuple[Turn, ...] = ()
     foreseen: tuple[Foreseen, ...] = ()
     handlers: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    held_in_part: tuple[Kept, ...] = ()
     blind: str = ""
 
 

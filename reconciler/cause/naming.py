@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.markdown import unheard
 from reconciler.model import Verdict
 from reconciler.talk import Cause, Why
 from reconciler.wording import clean
@@ -15,7 +16,9 @@ TITLE_LENGTH = 160
 def title(cause: Cause, hosts: Sequence[str] = ()) -> str:
     """The cause in one line of plain text, as the title of its ticket; on *hosts* where they are not its own."""
     where = hosts or cause.hosts
-    return clean(unseen(where) if cause.why is Why.BLIND else f"{what(cause)} on {named(where)}")[:TITLE_LENGTH]
+    return unheard(
+        clean(unseen(where) if cause.why is Why.BLIND else f"{what(cause)} on {named(where)}")[:TITLE_LENGTH]
+    )
 
 
 def named(hosts: Sequence[str]) -> str:

@@ -12,11 +12,14 @@ from hashlib import sha256
 
 from reconciler.comment import sections
 from reconciler.comment.diffs import diffs
+from reconciler.comment.fleet import acting, held, turned, turning, turns, watched
 from reconciler.comment.frame import FULL, UNLIMITED, Frame
 from reconciler.comment.verdict import verdict
 from reconciler.markdown import Section, assemble, code, link, marker
 from reconciler.model import Place
 from reconciler.talk import Preview
+
+__all__ = ["acting", "digest", "held", "plan_comment", "plan_record", "turned", "turning", "turns", "watched"]
 
 SEEN = "Compared with the fleet as it was seen "
 """How the one line begins that changes by itself."""
@@ -78,11 +81,12 @@ def body(preview: Preview, frame: Frame, record_url: str) -> list[Section]:
 
 
 def footer(preview: Preview, record_url: str) -> str:
-    """Which commits were compared, and when the fleet was last seen."""
+    """Which commits it is about and, where they could be compared, when the fleet was last seen."""
     facts = [f"base {code(preview.base[:7])}", f"head {code(preview.head[:7])}"]
     facts += [f"plan {code(preview.plan[:12])}"] if preview.plan else []
     facts += [link("in full", record_url)] if record_url else []
-    return f"{' · '.join(facts)}\n\n{seen_line(preview.seen_at)}"
+    compared = not (preview.refused or preview.conflicts)
+    return "\n\n".join([" · ".join(facts), *([seen_line(preview.seen_at)] if compared else [])])
 
 
 def seen_line(seen_at: str | None) -> str:

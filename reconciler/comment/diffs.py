@@ -60,7 +60,7 @@ def blocks(preview: Preview) -> list[Block]:
 
 def idle(host: HostPreview, resource: str) -> bool:
     """Whether a resource would be left as it is on a host."""
-    return host.mode is not Mode.ENFORCE or fleet.stopped(host) or fleet.spared(host, resource)
+    return host.mode is not Mode.ENFORCE or fleet.stopped(host) or resource in fleet.spared(host)
 
 
 def resources_of(foreseen: Sequence[Foreseen]) -> Iterator[tuple[Foreseen, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -11,9 +10,6 @@ from reconciler.talk import Action, Foreseen, HostPreview, Preview
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-IN_PART = re.compile(r"suspended in git: |only observed: |.*: waived until ")
-"""How a reason begins that holds only some resources of a host back: the words of ``plan`` and ``waiver``."""
 
 
 def acting(preview: Preview) -> list[HostPreview]:
@@ -33,24 +29,39 @@ def held(preview: Preview) -> list[HostPreview]:
 
 def stopped(host: HostPreview) -> bool:
     """Whether nothing of it would be applied on a host."""
-    if any(not IN_PART.match(reason) for reason in host.held):
-        return True
-    return bool(host.foreseen) and not applied(host)
+    return bool(host.held) or (bool(host.foreseen) and not applied(host))
 
 
 def applied(host: HostPreview) -> list[Foreseen]:
-    """What is foreseen on a host, without the resources that are held back there by name."""
-    return [f for f in host.foreseen if not spared(host, f.resource)]
+    """What is foreseen on a host, without the resources that are held back there."""
+    kept = spared(host)
+    return [f for f in host.foreseen if f.resource not in kept]
 
 
-def spared(host: HostPreview, resource: str) -> bool:
-    """Whether a reason that only holds in part names the resource."""
-    return any(resource in reason for reason in host.held if IN_PART.match(reason))
+def spared(host: HostPreview) -> set[str]:
+    """The resources that are held back on a host."""
+    return {kept.resource for kept in host.held_in_part}
 
 
 def turned(preview: Preview) -> list[HostPreview]:
     """The hosts whose mode it changes."""
     return [h for h in preview.hosts if h.mode_before is not None and h.mode_before is not h.mode]
+
+
+def turning(preview: Preview) -> list[HostPreview]:
+    """The hosts that it changes the mode of some resources on."""
+    return [h for h in preview.hosts if h.turns]
+
+
+def turns(preview: Preview) -> set[str]:
+    """The resources whose mode it changes on some hosts, apart from that of the hosts."""
+    return {turn.resource for host in preview.hosts for turn in host.turns}
+
+
+def untouched(host: HostPreview) -> list[str]:
+    """What differs on a host now and does not change its mode either."""
+    turns = {turn.resource for turn in host.turns}
+    return [name for name in host.drift if name not in turns]
 
 
 def touched(preview: Preview) -> list[HostPreview]:

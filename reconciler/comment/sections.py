@@ -17,6 +17,7 @@ MODES = {
     Mode.OBSERVE: "what differs there would be reported and no longer put right",
     Mode.SUSPENDED: "nothing would be done there",
 }
+GOVERNED = {Mode.ENFORCE: "enforced", Mode.OBSERVE: "only observed", Mode.SUSPENDED: "suspended"}
 HEADER = ("", "hosts", "add", "change", "remove", "restart, reload", "irreversible")
 
 
@@ -55,7 +56,17 @@ def holds(preview: Preview, frame: Frame) -> Section:
     pairs = ((told.get(reason, reason), host.host) for host in preview.hosts for reason in host.held)
     found = grouped(dict.fromkeys(pairs))
     items = [f"{names(hosts, frame.names)}: {text(reason)}" for reason, hosts in found.items()]
-    return headed("Held back", items, frame, "reason", 1)
+    return headed("Held back", [*items, *kept(preview, frame)], frame, "reason", 1)
+
+
+def kept(preview: Preview, frame: Frame) -> list[str]:
+    """Why some resources would be left as they are, hosts and resources with the same reason together."""
+    found = grouped(((each.resource, each.reason), host.host) for host in preview.hosts for each in host.held_in_part)
+    rows = grouped(((reason, tuple(hosts)), resource) for (resource, reason), hosts in found.items())
+    return [
+        f"{names(resources, frame.names)} on {names(hosts, frame.names)}: {text(reason)}"
+        for (reason, hosts), resources in rows.items()
+    ]
 
 
 def modes(preview: Preview, frame: Frame) -> Section:
@@ -65,8 +76,27 @@ def modes(preview: Preview, frame: Frame) -> Section:
     for (before, after), hosts in found.items():
         told = f"{before} → {after} on {names([h.host for h in hosts], frame.names)}: {MODES[after]}"
         differing = sorted({name for host in hosts for name in host.drift})
-        items.append(f"{told}. Differing there now: {names(differing, frame.names)}" if differing else told)
-    return headed("Change of mode", items, frame, "change of mode", 2)
+        items.append(f"{told}{differing_now(differing, frame)}")
+    return headed("Change of mode", [*items, *turns(preview, frame)], frame, "mode change", 2)
+
+
+def turns(preview: Preview, frame: Frame) -> list[str]:
+    """Which resources change their mode where their hosts do not, those with the same change together."""
+    found = grouped((turn, host.host) for host in preview.hosts for turn in host.turns)
+    rows = grouped(((turn.before, turn.after, tuple(hosts)), turn.resource) for turn, hosts in found.items())
+    drift = {(name, host.host) for host in preview.hosts if host.turns for name in host.drift}
+    items = []
+    for (before, after, hosts), resources in rows.items():
+        where = f"{names(resources, frame.names)} on {names(hosts, frame.names)}"
+        differing = [name for name in resources if any((name, host) in drift for host in hosts)]
+        told = f"{where}: {GOVERNED[before]} until now, {GOVERNED[after]} from now on"
+        items.append(f"{told}{differing_now(differing, frame)}")
+    return items
+
+
+def differing_now(resources: Sequence[str], frame: Frame) -> str:
+    """What differs already where a mode changes; "" for nothing."""
+    return f". Differing there now: {names(resources, frame.names)}" if resources else ""
 
 
 def watched(preview: Preview, frame: Frame) -> Section:
@@ -136,7 +166,9 @@ def orphans(preview: Preview, frame: Frame) -> Section:
 def staying(preview: Preview, frame: Frame) -> Section:
     """What differs there now and has nothing to do with this."""
     turned = {host.host for host in fleet.turned(preview)}
-    found = shared((name, host.host) for host in preview.hosts if host.host not in turned for name in host.drift)
+    found = shared(
+        (name, host.host) for host in preview.hosts if host.host not in turned for name in fleet.untouched(host)
+    )
     items = [f"{names(hosts, frame.names)}: {names(what, frame.names)}" for hosts, what in found]
     return folded("Differs there now, and this does not touch it", items, frame, "host", 9)
 

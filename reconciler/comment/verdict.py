@@ -50,7 +50,8 @@ def consequence(preview: Preview) -> str:
     """What mistakes hold back: some hosts, or everything."""
     if number := len(fleet.held(preview)):
         return f"; nothing of it would be applied on {counted(number, 'host')}"
-    return "" if fleet.acting(preview) else "; nothing of it would be applied"
+    says_more = fleet.acting(preview) or fleet.turned(preview) or fleet.turning(preview)
+    return "" if says_more else "; nothing of it would be applied"
 
 
 def without_effect(preview: Preview) -> str:
@@ -59,11 +60,19 @@ def without_effect(preview: Preview) -> str:
         return f"Nothing of it would be applied on {counted(number, 'host')}"
     if number := len(fleet.turned(preview)):
         return f"Changes the mode of {number} of {counted(preview.fleet, 'host')}"
+    if fleet.turning(preview):
+        return f"Changes nothing on hosts, only the mode of {turns(preview)}"
     if number := len(fleet.watched(preview)):
-        return f"Applies nothing: the {counted(number, 'host')} it speaks of {is_or_are(number)} not enforced"
+        return f"Applies nothing: what it changes on {counted(number, 'host')} is not enforced there"
     if preview.arriving or preview.leaving:
         return "Changes who is in the fleet"
     return "Changes nothing"
+
+
+def turns(preview: Preview) -> str:
+    """``2 resources on 3 hosts``: those whose mode changes while that of their hosts does not."""
+    on = counted(len(fleet.turning(preview)), "host")
+    return f"{counted(len(fleet.turns(preview)), 'resource')} on {on}"
 
 
 def work(hosts: Sequence[HostPreview]) -> list[str]:
@@ -116,12 +125,18 @@ def effects(hosts: Sequence[HostPreview]) -> list[str]:
 def besides(preview: Preview) -> list[str]:
     """What else goes with it, a sentence each; the sections below say on which hosts."""
     acting, held = fleet.acting(preview), len(fleet.held(preview))
-    watched, turned = len(fleet.watched(preview)), len(fleet.turned(preview))
+    watched, turned, turning = (len(find(preview)) for find in (fleet.watched, fleet.turned, fleet.turning))
+    first = bool(acting or held or preview.mistakes)
+    more = "more " if acting or held else ""
     unseen = sum(map(fleet.unseen, fleet.touched(preview)))
     said = [
         (held and acting and not preview.mistakes, f"On {counted(held, 'more host')} nothing of it would be applied."),
-        (turned and (acting or held), f"The mode of {counted(turned, 'host')} changes."),
-        (watched and (acting or held or turned), f"{counted(watched, 'more host')} would only report it."),
+        (turned and first, f"The mode of {counted(turned, 'host')} changes."),
+        (turning and (first or turned), f"The mode of {turns(preview)} changes."),
+        (
+            watched and (first or turned or turning),
+            f"What it changes on {counted(watched, f'{more}host')} is not enforced there.",
+        ),
         (preview.arriving, f"{counted(len(preview.arriving), 'host')} would join the fleet."),
         (preview.leaving, f"{counted(len(preview.leaving), 'host')} would leave the fleet."),
         (unseen, f"On {counted(unseen, 'host')} the outcome cannot be predicted."),

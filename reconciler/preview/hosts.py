@@ -16,7 +16,10 @@ from reconciler.policy import CAREFUL
 from reconciler.preview.live import ELSEWHERE, Live, blindness, live_of
 from reconciler.preview.pairs import Pair, moved, pairs_of
 from reconciler.preview.spared import spared
-from reconciler.talk import Action, Foreseen, HostPreview
+from reconciler.talk import Action, Foreseen, HostPreview, Kept, Turn
+
+LEFT = {Mode.OBSERVE: "only observed", Mode.SUSPENDED: "suspended in git"}
+"""Why a resource stays as it is on a host that others are applied on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Draft:
     @property
     def touched(self) -> bool:
         """Whether the revision makes any difference to the host."""
-        return bool(self.moved or self.preview.foreseen or self.preview.orphans or self.preview.mode_before)
+        told = self.preview
+        return bool(self.moved or told.foreseen or told.orphans or told.mode_before or told.turns)
 
 
 @dataclass(slots=True)
@@ -76,14 +80,16 @@ def preview_host(sides: Sides, host: str) -> Draft:
             found += ahead
         elif drifted(pair, live):
             drift.append(pair.new.identity)
-    mode, before = modes(head, pairs, touched)
+    mode, before, turns = modes(base, head, pairs, touched)
     preview = HostPreview(
         host=head.host,
         mode=mode,
         mode_before=before,
+        turns=turns,
         foreseen=tuple(found),
         orphans=orphans,
         drift=tuple(drift),
+        held_in_part=kept_back(touched, mode),
         blind=ELSEWHERE if elsewhere else blindness(memory),
     )
     return Draft(preview, plan_of(head, mode, touched), elsewhere)
@@ -150,13 +156,27 @@ def drifted(pair: Pair, live: Live) -> bool:
     return any(name in wanted and wanted[name] != value for name, value in records.items())
 
 
-def modes(head: HostDesired, pairs: list[Pair], touched: list[Pair]) -> tuple[Mode, Mode | None]:
-    """The mode that governs what is touched, and the one before if it was another."""
-    other = [pair for pair in pairs if pair.mode_before not in (None, pair.mode)]
-    basis = [*touched, *other]
-    mode = least_careful({pair.mode for pair in basis or pairs}, head.mode)
-    before = least_careful({pair.mode_before for pair in basis if pair.mode_before}, mode)
-    return mode, before if other and before is not mode else None
+def modes(
+    base: HostDesired | None, head: HostDesired, pairs: list[Pair], touched: list[Pair]
+) -> tuple[Mode, Mode | None, tuple[Turn, ...]]:
+    """The mode of what is touched, or else of what turns; that before, if all turn together; else those that turn."""
+    known = [Turn(pair.new.identity, pair.mode_before, pair.mode) for pair in pairs if pair.mode_before]
+    turns = tuple(turn for turn in known if turn.before is not turn.after)
+    after = {pair.mode for pair in touched} or {turn.after for turn in turns} or {pair.mode for pair in pairs}
+    mode = least_careful(after, head.mode)
+    before = together(base, head, {(turn.before, turn.after) for turn in known}) if turns else {}
+    return (mode, before[mode], ()) if mode in before else (mode, None, turns)
+
+
+def together(base: HostDesired | None, head: HostDesired, ways: set[tuple[Mode, Mode]]) -> dict[Mode, Mode]:
+    """The one mode that all resources turn to, and the one they had; nothing where they go more *ways* than one.
+
+    Where the host itself turns, a resource that was in its new mode before is no exception.
+    """
+    own = (base.mode if base else head.mode, head.mode)
+    if own in ways and own[0] is not own[1]:
+        ways = ways - {(head.mode, head.mode)}
+    return {after: before for before, after in ways} if len(ways) == 1 else {}
 
 
 def least_careful(found: Iterable[Mode], default: Mode) -> Mode:
@@ -173,18 +193,13 @@ def plan_of(head: HostDesired, mode: Mode, touched: list[Pair]) -> HostPlan:
         state=State.DIFFERS if touched else State.IN_SYNC,
         steps=tuple(step_for(resource) for resource in due),
         handlers=handlers_for(head, due, ()),
-        held=kept_back(touched),
     )
 
 
-def kept_back(touched: list[Pair]) -> tuple[str, ...]:
-    """Why some of what is touched would stay as it is, where the mode of the host alone does not say so."""
-    suspended, observed = (names(touched, mode) for mode in (Mode.SUSPENDED, Mode.OBSERVE))
-    said = [f"suspended in git: {suspended}"] if suspended else []
-    said += [f"only observed: {observed}"] if observed and names(touched, Mode.ENFORCE) else []
-    return (*said, *sorted({reason for pair in touched for reason in pair.waived}))
-
-
-def names(pairs: Iterable[Pair], mode: Mode) -> str:
-    """The resources of one mode in a row."""
-    return ", ".join(sorted(pair.new.identity for pair in pairs if pair.mode is mode))
+def kept_back(touched: list[Pair], mode: Mode) -> tuple[Kept, ...]:
+    """What of the touched would stay as it is, and why, where *mode*, the least careful of them, does not say so."""
+    return tuple(
+        Kept(pair.new.identity, reason)
+        for pair in touched
+        for reason in (*([LEFT[pair.mode]] if pair.mode is not mode else []), *pair.waived)
+    )

@@ -28,7 +28,10 @@ def spared(pair: Pair, live: Live, before: tuple[Waiver, ...], after: tuple[Waiv
 def reasons(
     resource: Resource, values: Mapping[str, tuple[Value] | None], waivers: tuple[Waiver, ...]
 ) -> tuple[str, ...]:
-    """Why differences of a resource are not put right: the waivers that spare what is known to be otherwise."""
+    """Why differences of a resource are not put right: the waivers that spare what is known to be otherwise.
+
+    The reasons are without the name of the resource.
+    """
     differing = {
         name: value[0]
         for name, value in values.items()
@@ -40,4 +43,4 @@ def reasons(
         )
         for name, value in differing.items()
     )
-    return spare(changes, waivers)[1]
+    return tuple(reason.removeprefix(f"{resource.identity}: ") for reason in spare(changes, waivers)[1])

@@ -125,7 +125,7 @@ def sections_of(cause: Cause, variant: Variant, links: Links, *, folds: bool) ->
     said, named = spoken(cause, variant), html_code if folds else code
     diffs = [
         Section(
-            details(f"{named(change.resource)}: the lines that differ", fence(change.diff), folds=folds),
+            details(f"{named(change.resource)}: what putting it back would change", fence(change.diff), folds=folds),
             rank=3,
             counts={"diff": 1},
         )
@@ -202,7 +202,7 @@ def lingering(fates: Mapping[str, Fate], waiting: Mapping[str, str]) -> str:
     for host, fate in sorted(fates.items()):
         if not fate.over:
             words = "could not be looked at" if fate is Fate.UNSEEN else "is not clean yet"
-            why = f": {text(waiting[host])}" if waiting.get(host) else ""
+            why = f": {code(waiting[host])}" if waiting.get(host) else ""
             lines.append(f"{code(host)} {words}{why}")
     return bullets(lines, most=HOSTS_SHOWN, room=LIST_ROOM)
 

@@ -57,6 +57,8 @@ def host_lines(host: HostPreview) -> Iterator[str]:
         yield from foreseen_lines(one)
     yield from (f"  then {handler}" for handler in host.handlers)
     yield from (f"  held: {reason}" for reason in host.held)
+    yield from (f"  left: {kept.resource}: {kept.reason}" for kept in host.held_in_part)
+    yield from (f"  turn {turn.resource} {turn.before} → {turn.after}" for turn in host.turns)
     yield from (f"  orphan {name}" for name in host.orphans)
     yield from (f"  drift {name}" for name in host.drift)
 

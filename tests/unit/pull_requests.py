@@ -1,7 +1,7 @@
 """Previews of real-looking pull requests, made by hand: the material of the comment's tests."""
 
 from reconciler.model import Mistake, Mode, Place
-from reconciler.talk import Action, Foreseen, HostPreview, Preview
+from reconciler.talk import Action, Foreseen, HostPreview, Kept, Preview, Turn
 
 BASE, HEAD, PLAN = "3f2c1ab" + "0" * 33, "91bd002" + "0" * 33, "7c01e95d2f10"
 SEEN_AT = "2026-11-22T19:41:07+00:00"
@@ -104,6 +104,34 @@ def only_observed():
     return preview(hosts=tuple(HostPreview(f"db{n}", Mode.OBSERVE, "db", foreseen=(site(),)) for n in range(1, 4)))
 
 
+def some_turned():
+    """One file is only observed from now on, on three hosts; a service is enforced on two of them."""
+    quiet = Turn("copy[/etc/motd]", Mode.ENFORCE, Mode.OBSERVE)
+    loud = Turn("service[ntp]", Mode.OBSERVE, Mode.ENFORCE)
+    return preview(
+        hosts=(
+            enforced("web1", turns=(quiet, loud), drift=("copy[/etc/motd]", "cron[logs]")),
+            enforced("web2", turns=(quiet, loud)),
+            enforced("web3", turns=(quiet,)),
+        ),
+        plan="",
+    )
+
+
+def held_in_part():
+    """Two hosts get a file; what is only observed there stays, and so does what one of them waives."""
+    value = change("sysctl[net.core.somaxconn]", "value", "128", "4096", Place("web.yml", 22))
+    observed = Kept(value.resource, "only observed")
+    waived = Kept(SITE, "waived until 2026-12-06: the audit is on")
+    return preview(
+        hosts=(
+            enforced("web1", site(), value, held_in_part=(observed,), handlers=("reload nginx",)),
+            enforced("web2", site(), value, held_in_part=(observed,), handlers=("reload nginx",)),
+            enforced("web3", site(), held_in_part=(waived,)),
+        )
+    )
+
+
 STORIES = {
     "nothing": preview,
     "web-tier": web_tier,
@@ -111,7 +139,9 @@ STORIES = {
     "mistakes": wrong,
     "unknown-hosts": unknown_hosts,
     "change-of-mode": turned_on,
+    "change-of-some-modes": some_turned,
     "only-observed": only_observed,
+    "held-in-part": held_in_part,
     "conflict": lambda: preview(conflicts=("web.yml", "templates/site.conf.j2")),
     "refused": lambda: preview(refused="the head is larger than 10 MiB", seen_at=None, plan=""),
 }

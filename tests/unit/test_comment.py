@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.comment import digest, plan_comment, plan_record
-from reconciler.markdown import find_marker
+from reconciler.markdown import find_marker, text
 from reconciler.model import Mistake, Mode, Place
-from reconciler.talk import Action, Foreseen, HostPreview
+from reconciler.talk import Action, Foreseen, HostPreview, Kept, Turn
 from tests.unit.forge_reader import breaches
 from tests.unit.naughty import ALIVE, NAUGHTY
 from tests.unit.pull_requests import STORIES, enforced, preview, removal, site, web_tier
@@ -53,6 +53,7 @@ def hostile(s: str):
         enforced(s, *one, group=s, handlers=(s, f"restart {s}"), orphans=(s,), drift=(s,)),
         enforced(s, *one, group=f"{s}2", handlers=(f"reload {s}",), blind=s),
         enforced(s, *one, group=s, held=(s, s)),
+        enforced(s, *one, held_in_part=(Kept(s, s),), turns=(Turn(s, Mode.OBSERVE, Mode.ENFORCE),)),
         HostPreview(s, Mode.OBSERVE, s, mode_before=Mode.ENFORCE, foreseen=tuple(one), drift=(s,)),
     )
     mistake = Mistake(place, s)
@@ -208,13 +209,77 @@ def test_what_only_a_change_of_mode_brings_is_shown_as_it_is_there() -> None:
 
 def test_what_is_held_in_part_is_not_counted() -> None:
     value = Foreseen("sysctl[a]", "value", Action.CHANGE, "1", "2", Place("a.yml", 2))
-    for reason in ("only observed: file[x], sysctl[a]", "sysctl[a]: waived until 2026-12-06: not now"):
-        body = comment(preview(hosts=(enforced("web1", site(), value, held=(reason,)), enforced("web2", site()))))
+    for reason in ("only observed", "waived until 2026-12-06: not now"):
+        kept = (Kept("sysctl[a]", reason), Kept("file[x]", reason))
+        body = comment(preview(hosts=(enforced("web1", site(), value, held_in_part=kept), enforced("web2", site()))))
+        assert f"- `sysctl[a]` and `file[x]` on `web1`: {text(reason)}\n" in body
         assert "**Changes 2 of 40 hosts**: 2 files. Nothing is removed.\n" in body
         assert "[`a.yml:2`](https://forge.example/ops/fleet/blob/91bd002/a.yml#L2) · not applied on `web1`" in body
         assert "`web1` and `web2`\n" in body
-        alone = comment(preview(hosts=(enforced("web1", value, held=(reason,)),)))
+        alone = comment(preview(hosts=(enforced("web1", value, held_in_part=kept),)))
         assert "**Nothing of it would be applied on 1 host.**" in alone
+
+
+def test_what_is_held_in_part_is_known_by_its_whole_name() -> None:
+    kept = (Kept("copy[/etc/motd]", "waived until 2026-12-06: what sysctl[a] needs"),)
+    value = Foreseen("sysctl[a]", "value", Action.CHANGE, "1", "2", Place("a.yml", 2))
+    assert "**Changes 1 of 40 hosts**: 1 kernel setting." in comment(
+        preview(hosts=(enforced("web1", value, held_in_part=kept),))
+    )
+    words = "suspended in git: this is what the limit said"
+    assert "**Nothing of it would be applied on 1 host.**" in comment(
+        preview(hosts=(enforced("web1", value, held=(words,)),))
+    )
+
+
+def quieter(host: str, *foreseen, **fields):
+    return enforced(host, *foreseen, turns=(Turn("copy[/etc/motd]", Mode.ENFORCE, Mode.OBSERVE),), **fields)
+
+
+def test_the_mode_of_a_resource_beside_a_change() -> None:
+    body = comment(preview(hosts=(quieter("web1", site(), drift=("copy[/etc/motd]", "service[ntp]")),)))
+    assert "**Changes 1 of 40 hosts**: 1 file. Nothing is removed. The mode of 1 resource on 1 host changes.\n" in body
+    told = (
+        "- `copy[/etc/motd]` on `web1`: enforced until now, only observed from now on. Differing there now: `copy[/etc/"
+    )
+    assert told in body
+    assert "- `web1`: `service[ntp]`\n" in body, "what turns is no bystander"
+    turned = HostPreview("db1", Mode.ENFORCE, "db", mode_before=Mode.OBSERVE)
+    both = comment(preview(hosts=(turned, quieter("web1"))))
+    assert "**Changes the mode of 1 of 40 hosts.** The mode of 1 resource on 1 host changes.\n" in both
+
+
+def test_what_is_not_enforced_is_not_said_to_be_applied() -> None:
+    watching = [HostPreview(name, Mode.OBSERVE, foreseen=(site(),)) for name in ("db1", "db2")]
+    beside = comment(preview(hosts=(enforced("web1", site()), *watching)))
+    assert "removed. What it changes on 2 more hosts is not enforced there.\n" in beside
+    own = replace(watching[0], turns=(Turn(site().resource, Mode.ENFORCE, Mode.OBSERVE),))
+    assert (
+        "**Changes nothing on hosts, only the mode of 1 resource on 1 host.**"
+        " What it changes on 1 host is not enforced there.\n"
+    ) in comment(preview(hosts=(own,)))
+
+
+def test_mistakes_keep_no_mode_as_it_is() -> None:
+    mistakes = (Mistake(Place("db.yml", 3), "hosts 'dbs' matches no host"),)
+    assert "**Has 1 mistake; nothing of it would be applied.**\n" in comment(preview(mistakes=mistakes))
+    body = comment(preview(mistakes=mistakes, hosts=(quieter("web1"),)))
+    assert "**Has 1 mistake.** The mode of 1 resource on 1 host changes.\n" in body
+
+
+def test_turns_are_counted_and_cut() -> None:
+    hosts = tuple(quieter(f"web{n:04}") for n in range(500))
+    many = tuple(Turn(f"copy[/etc/{n}]", Mode.OBSERVE, Mode.SUSPENDED) for n in range(300))
+    alone = tuple(enforced(f"db{n}", turns=(Turn(f"file[/{n}]", Mode.OBSERVE, Mode.ENFORCE),)) for n in range(50))
+    of = preview(fleet=900, hosts=(*hosts, enforced("web9", turns=many), *alone))
+    body = comment(of)
+    assert "**Changes nothing on hosts, only the mode of 351 resources on 551 hosts.**" in body
+    assert "`web0011` and 488 more: enforced until now, only observed from now on\n" in body
+    assert "`copy[/etc/11]` and 288 more on `web9`: only observed until now, suspended from now on\n" in body
+    assert "\n- and 32 more\n" in body
+    assert len(body) < 4000
+    assert "52 more mode changes are in" in comment(of, limit=600)
+    assert plan_record(of).count("`web0499`") == plan_record(of).count("`file[/49]`") == 1
 
 
 def test_a_limit_stops_a_host() -> None:

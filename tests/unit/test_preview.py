@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.comment import acting, held
 from reconciler.desired import compile_tree
 from reconciler.diff import line_diff
 from reconciler.folder import read_folder
@@ -19,8 +20,9 @@ from reconciler.kinds import KINDS, Fields
 from reconciler.memory import remember
 from reconciler.model import HostMemory, Limits, Mode, Observed, Verdict
 from reconciler.plan import make_plan
+from reconciler.policy import effective_mode
 from reconciler.preview import preview, unpreviewed
-from reconciler.talk import Action
+from reconciler.talk import Action, Kept, Turn
 from tests.unit.previews import BASE, HEAD, SEEN, foretold, in_sync, text_of, with_drift
 from tests.unit.worlds import SHA, compiled, fleet
 
@@ -146,8 +148,8 @@ CASES = {
             "add package[a] state None → present, unseen",
             "add package[b] state None → present, unseen",
             "add package[c] state None → present, unseen",
-            "held: suspended in git: package[c]",
-            "held: only observed: package[b]",
+            "left: package[b]: only observed",
+            "left: package[c]: suspended in git",
         ],
     ),
 }
@@ -277,12 +279,105 @@ def test_turning_to_observe_is_told_though_nothing_is_applied() -> None:
 def test_the_mode_of_a_resource_beside_others() -> None:
     turned = MODED.replace("dest: /etc/issue", "dest: /etc/issue, reconcile: enforce")
     told = foretold(one(MODED, SYNCED), one(turned, SYNCED))
-    assert [(h.mode, h.mode_before) for h in told.hosts] == [(Mode.ENFORCE, Mode.OBSERVE)]
+    assert [(h.mode, h.mode_before, h.turns) for h in told.hosts] == [
+        (Mode.ENFORCE, None, (Turn("copy[/etc/issue]", Mode.OBSERVE, Mode.ENFORCE),))
+    ]
     added = MODED + "\npackage:\n  - {name: a, reconcile: enforce}"
     told = foretold(one(MODED, SYNCED), one(added.replace("0644", "0600"), SYNCED))
     assert [(h.mode, h.mode_before) for h in told.hosts] == [(Mode.ENFORCE, None)], "no resource had its mode changed"
     observed = "package:\n  - {name: a, reconcile: observe}"
     assert foretold(one("", TURNED), one(observed, TURNED)).hosts[0].mode is Mode.OBSERVE
+
+
+ISSUE = "dest: /etc/issue"
+TURNS = {
+    # name: (policy, resources) before, the same after, what is told of web1; content a where nothing is said
+    "one of two, beside a change": (
+        (TURNED, MODED),
+        (TURNED, MODED.replace("0644", "0640").replace(ISSUE, f"{ISSUE}, reconcile: observe")),
+        [
+            "web1 enforce",
+            "change copy[/etc/motd] mode 0644 → 0640",
+            "turn copy[/etc/issue] enforce → observe",
+        ],
+    ),
+    "one of two, and nothing else": (
+        (TURNED, MODED),
+        (TURNED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: suspended")),
+        ["web1 suspended", "turn copy[/etc/issue] enforce → suspended"],
+    ),
+    "one that is changed too": (
+        (TURNED, MODED),
+        (TURNED, MODED.replace("mode: '0644'", "mode: '0640', reconcile: observe")),
+        ["web1 observe", "change copy[/etc/motd] mode 0644 → 0640", "turn copy[/etc/motd] enforce → observe"],
+    ),
+    "one turns back, the other is changed and only observed": (
+        (SYNCED, MODED),
+        (SYNCED, MODED.replace("0644", "0640").replace(ISSUE, f"{ISSUE}, reconcile: enforce")),
+        ["web1 observe", "change copy[/etc/motd] mode 0644 → 0640", "turn copy[/etc/issue] observe → enforce"],
+    ),
+    "all of them, each by itself": (
+        (TURNED, MODED),
+        (TURNED, MODED.replace("{content", "{reconcile: observe, content")),
+        ["web1 observe, was enforce"],
+    ),
+    "all of them, and one is new": (
+        (SYNCED, MOTD),
+        (TURNED, MODED.replace(", mode: '0644'", "")),
+        [
+            "web1 enforce, was observe",
+            "add copy[/etc/issue] state None → file, unseen",
+            "add copy[/etc/issue] content None → sha256:ca978, unseen",
+            "+a",
+        ],
+    ),
+    "the host, and one was already so by itself": (
+        (SYNCED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: enforce")),
+        (TURNED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: enforce")),
+        ["web1 enforce, was observe"],
+    ),
+    "the host, but for one": (
+        (SYNCED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: observe")),
+        (TURNED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: observe")),
+        ["web1 enforce", "turn copy[/etc/motd] observe → enforce"],
+    ),
+    "two that change places": (
+        (TURNED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: observe")),
+        (TURNED, MODED.replace("mode: '0644'", "mode: '0644', reconcile: observe")),
+        [
+            "web1 enforce",
+            "turn copy[/etc/issue] observe → enforce",
+            "turn copy[/etc/motd] enforce → observe",
+        ],
+    ),
+    "one that comes with a mode of its own": (
+        (TURNED, MOTD),
+        (TURNED, MOTD + "\n  - {content: a, dest: /etc/issue, reconcile: observe}"),
+        [
+            "web1 observe",
+            "add copy[/etc/issue] state None → file, unseen",
+            "add copy[/etc/issue] content None → sha256:ca978, unseen",
+            "+a",
+        ],
+    ),
+    "one that goes": (
+        (TURNED, MODED),
+        (TURNED, MODED.rpartition("\n")[0]),
+        ["web1 enforce", "orphan copy[/etc/issue]"],
+    ),
+    "a mode of its own that says the same": (
+        (TURNED, MODED),
+        (TURNED, MODED.replace(ISSUE, f"{ISSUE}, reconcile: enforce")),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_what_changes_its_mode(name: str) -> None:
+    (before, old), (after, new), expected = TURNS[name]
+    found = said(one(old, before), one(new, after))
+    assert (found[:1], sorted(found[1:])) == (expected[:1], sorted(expected[1:]))
 
 
 def test_nothing_is_restarted_where_nothing_is_applied() -> None:
@@ -309,7 +404,9 @@ def test_a_waiver_that_goes_lets_what_it_spared_be_put_right() -> None:
 def test_a_waiver_that_is_there_keeps_the_change_away() -> None:
     base, head = one(MODED), one(MODED.replace("0644", "0640"), WAIVER)
     told = foretold(base, head, today=date(2026, 11, 22))
-    assert told.hosts[0].held == ("copy[/etc/motd]: waived until 2026-12-06: later",)
+    assert told.hosts[0].held_in_part == (Kept("copy[/etc/motd]", "waived until 2026-12-06: later"),)
+    assert told.hosts[0].held == ()
+    assert held(told) == [*told.hosts], "there is nothing else that would be applied"
     assert told.plan == ""
     assert foretold(base, head, today=date(2026, 12, 7)).plan != ""
 
@@ -627,6 +724,28 @@ def test_what_is_foreseen_is_what_the_engine_would_do(before, after, facts, poli
     # What the head makes the engine do beyond what the base makes it do anyway is foreseen, all of it.
     foreseen = {f.resource for host in told.hosts for f in host.foreseen}
     assert {step.id for step in real.steps} - {step.id for step in now.steps} <= foreseen
+
+
+waivers = st.sampled_from(["", "waivers:\n  - {resource: 'copy[/a]', hosts: web, until: 2026-12-06, reason: later}\n"])
+
+
+@given(declared, declared, found, modes, modes, waivers)
+def test_something_is_done_where_there_is_a_plan_and_every_turn_is_told_once(
+    before, after, facts, policy, turned, waiver
+) -> None:
+    base, head = files(before, policy), files(after, turned + (waiver if "/a" in after else ""))
+    told = foretold(base, head, {"web1": looked_at(base, facts, HostMemory("web1"))})
+    assert bool(acting(told)) == bool(told.plan)
+    was, becomes = (
+        {r.identity: effective_mode(side.hosts["web1"].mode, r.mode) for r in side.hosts["web1"].resources}
+        for side in (base, head)
+    )
+    turns = {Turn(name, was[name], becomes[name]) for name in was.keys() & becomes if was[name] is not becomes[name]}
+    (host,) = told.hosts or (None,)
+    if host and host.mode_before:
+        assert {(turn.before, turn.after) for turn in turns} == {(host.mode_before, host.mode)}
+        assert {becomes[name] for name in was.keys() & becomes} == {host.mode}
+    assert turns == (set(host.turns) if host and not host.mode_before else turns if host else set())
 
 
 @given(declared, declared, found, modes)

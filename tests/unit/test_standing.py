@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Change, HostMemory, HostPlan, Mistake, Mode, Place, Plan, State, Step, Verdict
-from reconciler.standing import CONVERGE, PLAN, converge_status, plan_error, plan_status, refused_status
-from reconciler.talk import Action, Foreseen, HostPreview, Preview, Standing
+from reconciler.standing import CONVERGE, PLAN, converge_status, plan_status, refused_status
+from reconciler.talk import Action, Foreseen, HostPreview, Preview, Standing, Turn
 from tests.unit.worlds import SHA, change
 
 HEAD = "91bd002" + "0" * 33
@@ -22,12 +22,35 @@ def preview(touched: int = 0, **parts) -> Preview:
     return Preview(SHA, HEAD, 40, **{"hosts": hosts, **parts})
 
 
+DB = replace(preview(1).hosts[0], host="db1")
+UNAPPLIED = (
+    replace(DB, held=("the limit is 10",)),
+    replace(DB, mode=Mode.OBSERVE),
+    replace(DB, mode=Mode.SUSPENDED),
+)
+TURN = Turn("copy[/a]", Mode.ENFORCE, Mode.OBSERVE)
+TURNED = (
+    HostPreview("db1", Mode.ENFORCE, mode_before=Mode.OBSERVE),
+    *(HostPreview(name, Mode.OBSERVE, turns=(TURN,)) for name in ("db2", "db3")),
+)
+
+
 @pytest.mark.parametrize(
     ("one", "standing", "words"),
     [
         (preview(9), Standing.SUCCESS, "changes 9 of 40 hosts"),
         (preview(), Standing.SUCCESS, "changes none of 40 hosts"),
         (preview(hosts=(HostPreview("web1", Mode.OBSERVE),)), Standing.SUCCESS, "changes none of 40 hosts"),
+        (
+            preview(hosts=UNAPPLIED),
+            Standing.SUCCESS,
+            "changes none of 40 hosts, nothing applied on 1 host, not enforced on 2 hosts",
+        ),
+        (
+            preview(hosts=(*preview(2).hosts, *TURNED)),
+            Standing.SUCCESS,
+            "changes 2 of 40 hosts, mode of 1 host changes, mode of 1 resource on 2 hosts changes",
+        ),
         (preview(1, arriving=("a", "b")), Standing.SUCCESS, "changes 1 of 40 hosts, 2 arrive"),
         (
             preview(hosts=(replace(preview(1).hosts[0], blind="never seen"),)),
@@ -49,14 +72,6 @@ def test_the_plan_of_a_pull_request(one: Preview, standing: Standing, words: str
     status = plan_status(one, "https://x.example")
     assert (status.sha, status.context, status.url) == (HEAD, PLAN, "https://x.example")
     assert (status.standing, status.description) == (standing, words)
-
-
-def test_a_plan_that_could_not_be_made() -> None:
-    status = plan_error(HEAD, "the repository could not be reached\nmore")
-    assert (status.standing, status.description) == (
-        Standing.ERROR,
-        "no plan: the repository could not be reached",
-    )
 
 
 SEEN = "2026-11-22T19:30:00+00:00"
@@ -138,7 +153,7 @@ def test_a_refused_commit_is_an_error() -> None:
 
 @given(st.text(max_size=400))
 def test_a_description_is_one_line_that_every_forge_takes(words: str) -> None:
-    for status in (refused_status(SHA, words), plan_status(preview(refused=words + "x")), plan_error(SHA, words)):
+    for status in (refused_status(SHA, words), plan_status(preview(refused=words + "x"))):
         assert len(status.description) <= 140
         assert status.description.isprintable()
 
