@@ -1,6 +1,7 @@
 # The daemon in a container:
 #   docker build -t reconciler .
 #   docker run --init --stop-timeout 75 -v /etc/reconciler:/etc/reconciler:ro -v reconciler:/var/lib/reconciler reconciler
+# No port is open. With `web:` in the configuration (listen: 0.0.0.0:8471), publish it to a proxy only: -p 127.0.0.1:8471:8471
 # --init, because somebody has to reap what Ansible leaves behind; 75 s, because a host step may finish first.
 # Any base with Python 3.11 or newer, venv and apt will do.
 ARG BASE=python:3.13-slim

@@ -109,7 +109,7 @@ def run(
     from reconciler import logs
     from reconciler.config import load
     from reconciler.daemon import Daemon, Pace
-    from reconciler.opening import open_world
+    from reconciler.opening import open_door, open_world
 
     config = load(chosen["config"])
     logs.setup(log_level)
@@ -118,7 +118,8 @@ def run(
         daemon = Daemon(world, pace)
         world.stop = world.repository.stopping = lambda: daemon.stopping
         logs.info(f"reconciler {reconciler.__version__} on {config.repository.shown_url}, shard {config.shard}")
-        daemon.run()
+        with open_door(config, daemon.wake.ring):
+            daemon.run()
         logs.info("stopped")
 
 
@@ -189,7 +190,11 @@ def status() -> None:
 
     config = load(chosen["config"])
     with Store.open(config.state_dir / "state.db", read_only=True) as store:
-        meta = {key: store.get(key) for key in ("accepted", "swept_at", "refused")} | {"waiting": len(store.outbox())}
+        meta = {key: store.get(key) for key in ("accepted", "swept_at", "refused", "tickets")}
+        meta["waiting"] = len(store.outbox())
+        meta["numbers"] = {s.name.partition("/")[2]: s.ref for s in store.slots("ticket/") if s.ref}
+        meta["reports"] = len(store.waiting()) if config.forge else 0
+        meta["letters"] = store.unheard()
         lines = status_text(store.hosts(), meta, now())
     typer.echo("\n".join(lines))
 
@@ -210,8 +215,9 @@ def validate(
     resources = sum(len(host.resources) for host in desired.hosts.values())
     if found:
         count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
-        fate = f"{len(desired.held)} hosts would be held" if desired.hosts else "nothing would be applied"
-        typer.echo(f"{count} in {len({m.place.file for m in found})} files; {fate}")
+        held, files = len(desired.held), len({mistake.place.file for mistake in found})
+        fate = f"{held} host{'' if held == 1 else 's'} would be held" if desired.hosts else "nothing would be applied"
+        typer.echo(f"{count} in {files} file{'s' if files > 1 else ''}; {fate}")
         leave(1)
     typer.echo(f"no mistakes: {resources} resources on {len(desired.hosts)} hosts")
 

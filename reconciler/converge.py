@@ -7,6 +7,7 @@ empty difference in the second look is called converged.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import date
 
 from reconciler.accept import Accepted
 from reconciler.ansible import HostAsk, HostWork
@@ -14,6 +15,7 @@ from reconciler.errors import LaunchError, Unreachable
 from reconciler.memory import intent_of
 from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
 from reconciler.plan import Look, hold, plan_host
+from reconciler.waiver import in_force
 from reconciler.world import Known, World
 
 
@@ -30,10 +32,13 @@ def observe(world: World, desired: Desired, hosts: Collection[str] | None = None
     return world.ansible.observe(asks, world.stop)
 
 
-def converge(world: World, accepted: Accepted, plan: Plan, known: Known) -> tuple[Mapping[str, Attempt], Plan | None]:
+def converge(
+    world: World, accepted: Accepted, plan: Plan, known: Known, today: date
+) -> tuple[Mapping[str, Attempt], Plan | None]:
     """Carry the plan out once, then look again at the hosts it touched. The next cycle is the retry.
 
-    The second plan is None where a stop came before it was known how the hosts are now.
+    Waivers are judged by *today*, as in the plan, whatever the clock says by then. The second plan is None where a
+    stop came before it was known how the hosts are now.
     """
     due = [host for host in plan.hosts if host.steps or host.handlers]
     if not due or accepted.desired is None:
@@ -51,7 +56,17 @@ def converge(world: World, accepted: Accepted, plan: Plan, known: Known) -> tupl
     seen = observe(world, accepted.desired, attempts.keys())
     if cut_short(world, seen):
         return attempts, None
-    return attempts, Plan(plan.revision, tuple(look_again(accepted.desired, seen, known, host.host) for host in due))
+    waivers = in_force(accepted.desired.waivers, today)
+    looks = (
+        Look(
+            accepted.desired.hosts[host.host],
+            seen.get(host.host, Blind(host.host, "gave no answer")),
+            known.of(host.host).applied,
+            waivers=waivers.get(host.host, ()),
+        )
+        for host in due
+    )
+    return attempts, Plan(plan.revision, tuple(map(plan_host, looks)))
 
 
 def carry_out(
@@ -93,12 +108,6 @@ def staged(desired: Desired, due: Collection[HostPlan]) -> dict[str, bytes]:
             if resource.identity in names and resource.content is not None:
                 contents[str(names[resource.identity])] = resource.content
     return contents
-
-
-def look_again(desired: Desired, seen: Mapping[str, Observed | Blind], known: Known, host: str) -> HostPlan:
-    """How a host stands after it was converged."""
-    memory = known.of(host)
-    return plan_host(Look(desired.hosts[host], seen.get(host, Blind(host, "gave no answer")), memory.applied))
 
 
 def count(number: int, noun: str) -> str:

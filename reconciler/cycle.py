@@ -1,6 +1,6 @@
 """One cycle: the program's whole story. A newcomer reads this page first.
 
-    commit → Revision → Desired + Observed → Changes → Verdicts → Plan → Outcomes → Record
+    commit → Revision → Desired + Observed → Changes → Verdicts → Plan → Outcomes → Record → Speech
 
 Called by ``daemon`` and ``cli``. What a wake-up wants makes no difference: the same world gives the
 same cycle. Everything that decides is pure and lies elsewhere; everything that acts is behind World.
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from reconciler.accept import Accepted, accept
 from reconciler.converge import converge, cut_short, observe
 from reconciler.errors import Corrupt
+from reconciler.escalate import Found
 from reconciler.model import Plan
 from reconciler.plan import make_plan
 from reconciler.provenance import cite
 from reconciler.publish import publish, write_down
+from reconciler.speak import announce, speak
 from reconciler.world import World
 
 STOPPED = "stopped; the next start looks at every host again"
@@ -42,24 +44,30 @@ def cycle(world: World, *, sweep: bool) -> Report:
 
 
 def run_through(world: World, *, sweep: bool) -> Report:
-    """Fetch, compile, observe, compare, plan, converge, prove, record, publish: once.
+    """Fetch, compile, observe, compare, plan, converge, prove, record, publish, speak: once.
 
     Without *sweep* the fleet is looked at only if the revision changed.
     """
     accepted = accept(world)
     if accepted.desired is None or not (sweep or accepted.new):
-        return Report(accepted.sha, trouble=publish(world) or accepted.trouble)
+        trouble = publish(world) or accepted.trouble
+        speak(world, accepted)
+        return Report(accepted.sha, trouble=trouble)
     known = world.known()
     seen = observe(world, accepted.desired)
     if cut_short(world, seen):
         return Report(accepted.sha, trouble=STOPPED)
-    plan = make_plan(accepted.sha, accepted.desired, seen, known.hosts, accepted.limits, accepted.stop)
+    today = world.clock().date()
+    plan = make_plan(accepted.sha, accepted.desired, seen, known.hosts, accepted.limits, accepted.stop, today)
     plan = cite(world, plan, accepted.desired)
-    attempts, after = converge(world, accepted, plan, known)
+    announce(world, accepted, plan)
+    attempts, after = converge(world, accepted, plan, known, today)
     if after is None:
         return Report(accepted.sha, plan, trouble=STOPPED)
     write_down(world, accepted, plan, attempts, after, known)
-    return Report(accepted.sha, plan, after, trouble=publish(world) or accepted.trouble)
+    trouble = publish(world) or accepted.trouble
+    speak(world, accepted, Found(plan, attempts, after, seen))
+    return Report(accepted.sha, plan, after, trouble)
 
 
 def look(world: World) -> tuple[Accepted, Plan]:
@@ -68,5 +76,6 @@ def look(world: World) -> tuple[Accepted, Plan]:
     if accepted.desired is None:
         return accepted, Plan(accepted.sha, ())
     seen = observe(world, accepted.desired)
-    plan = make_plan(accepted.sha, accepted.desired, seen, world.known().hosts, accepted.limits, accepted.stop)
+    known, today = world.known().hosts, world.clock().date()
+    plan = make_plan(accepted.sha, accepted.desired, seen, known, accepted.limits, accepted.stop, today)
     return accepted, cite(world, plan, accepted.desired)

@@ -5,16 +5,18 @@ Called by ``cli``. ``history_text`` is pure; ``why_text`` asks the world, and ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from reconciler.accept import compiled
 from reconciler.audit import Entry
 from reconciler.errors import ReconcilerError
 from reconciler.manifests import nearest
-from reconciler.model import HostMemory, Mode, Resource
+from reconciler.model import HostMemory, Mode, Resource, Waiver
 from reconciler.policy import effective_mode
 from reconciler.provenance import find_commits
 from reconciler.report import ago, ago_text
+from reconciler.waiver import in_force
 from reconciler.wording import clean, value_text
 from reconciler.world import World
 
@@ -35,23 +37,25 @@ def why_text(world: World, host: str, name: str) -> list[str]:
     sha = world.state.get("accepted")
     if not sha or not world.repository.has(sha):
         raise ReconcilerError("no revision has been accepted yet", hint="run `reconciler once`")
-    desired = compiled(world, sha).hosts.get(host)
+    fleet = compiled(world, sha)
+    desired = fleet.hosts.get(host)
     if desired is None:
-        hosts = compiled(world, sha).hosts
-        raise ReconcilerError(f"there is no host {host} in {sha[:7]}{nearest(host, hosts)}")
+        raise ReconcilerError(f"there is no host {host} in {sha[:7]}{nearest(host, fleet.hosts)}")
     found = next((r for r in desired.resources if r.identity == name), None)
     if found is None:
         known = [resource.identity for resource in desired.resources]
         raise ReconcilerError(f"{name} is not declared for {host}{nearest(name, known)}")
     memory = world.state.hosts().get(host, HostMemory(host))
     mode = effective_mode(desired.mode, found.mode)
+    waivers = [w for w in in_force(fleet.waivers, world.clock().date()).get(host, ()) if w.resource == name]
     return [
         f"{name} on {host} should be {wanted_text(found)}",
         *cells("declared", declared(world, sha, found)),
         *cells("selected", f"hosts: {found.hosts}"),
         *cells("last seen", last_seen(world, found, memory)),
         *cells("history", history_of(world, host, name)),
-        *cells("next", next_step(found, memory, mode)),
+        *(line for waiver in waivers for line in cells("waived", waived_text(waiver))),
+        *cells("next", next_step(found, memory, mode, spared_until(waivers, memory))),
     ]
 
 
@@ -106,10 +110,30 @@ def history_of(world: World, host: str, name: str) -> str:
     return f"told {times}, last {last.sha[:7]} on {last.at:%Y-%m-%d %H:%M}: {clean(last.subject)}"
 
 
-def next_step(resource: Resource, memory: HostMemory, mode: Mode) -> str:
+def waived_text(waiver: Waiver) -> str:
+    """Until when a difference is left alone, which, where that is said, and why."""
+    what = f"{waiver.attribute} only, " if waiver.attribute else ""
+    return f"{what}until {waiver.until} in {waiver.place.short}: {clean(waiver.reason)}"
+
+
+def spared_until(waivers: Iterable[Waiver], memory: HostMemory) -> date | None:
+    """The last day on which a difference that is there keeps its resource as it is; None where none does."""
+    seen = {(change["resource"], change["attribute"]) for change in memory.changes}
+    days = [
+        w.until
+        for w in waivers
+        for name, attribute in seen
+        if (w.resource, w.attribute or attribute) == (name, attribute)
+    ]
+    return max(days, default=None)
+
+
+def next_step(resource: Resource, memory: HostMemory, mode: Mode, spared: date | None = None) -> str:
     """What the next cycle will do about it, and what to change to have it otherwise."""
     differs = any(change["resource"] == resource.identity for change in memory.changes)
     place = resource.place.short
+    if mode is Mode.ENFORCE and spared:
+        return f"left as it is until {spared} (waived), then put right (enforce); to have it otherwise, change {place}"
     if mode is Mode.ENFORCE:
         what = "will be put right in the next cycle" if differs else "will be kept so"
         return f"{what} (enforce); to have it otherwise, change {place}"

@@ -334,7 +334,10 @@ class HostMemory:
 
 
 class Outcome(StrEnum):
-    """How a story ended, as its audit commit says it."""
+    """How a story ended, as its audit commit says it; ``planned`` is the plan of a pull request, kept in full.
+
+    ``attested`` is evidence that could be read only after the revision it is about was recorded.
+    """
 
     DETECTED = "detected"
     CONVERGED = "converged"
@@ -342,6 +345,8 @@ class Outcome(StrEnum):
     HELD = "held"
     BLIND = "blind"
     RECOVERED = "recovered"
+    PLANNED = "planned"
+    ATTESTED = "attested"
 
 
 @dataclass(frozen=True, slots=True)

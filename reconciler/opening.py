@@ -1,27 +1,38 @@
 """Open a World from a configuration: the lock first, then everything that a cycle stands on.
 
-Called by ``cli``. A read-only world takes no lock, so that ``plan`` and ``why`` work beside the daemon.
+Called by ``cli``. A read-only world takes no lock, so that ``plan`` and ``why`` work beside the daemon. The libraries
+behind the forge, the ears and the door are imported where one is opened: who has none starts faster without.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from reconciler.ansible import Ansible, AnsibleSettings
 from reconciler.audit import AuditBranch
-from reconciler.config import Config
+from reconciler.config import Config, ForgeConfig, read_secret
+from reconciler.desk import Desk
 from reconciler.lease import Lease
 from reconciler.repo import Remote, Repository, Signer
 from reconciler.state import State, lock
 from reconciler.world import World
 
+if TYPE_CHECKING:
+    from reconciler.ears import Ear
+    from reconciler.forge import App, TokenFile
+
 DATABASE = "state.db"
+SPENT = "forge_writes"
+"""The fact that says when the forge was last written to (epoch seconds), so that a restart fills no budget again."""
 
 
 @contextmanager
@@ -64,9 +75,67 @@ def open_world(
             stop=lambda: False,
             say=say,
             progress=progress,
+            desk=open_desk(config, state, open_things, clock, monotonic) if not read_only else Desk(),
             shard_lease=Lease(repository, config.shard, f"{socket.gethostname()}:{instance(folder)}"),
             clone_is_new=made_anew,
         )
+
+
+def open_desk(
+    config: Config, state: State, open_things: ExitStack, clock: Callable[[], datetime], monotonic: Callable[[], float]
+) -> Desk:
+    """The forge and the ears of a configuration; nobody is spoken with yet. *state* keeps the budget of writes."""
+    ears = ears_of(config, clock)
+    for ear in ears:
+        open_things.callback(ear.close)
+    name = re.sub(r"\+|--+", ".", config.shard)  # a marker is a comment of HTML, in which -- has a meaning
+    if (settings := config.forge) is None:
+        return Desk(name, None, ears)
+    from reconciler.forge import open_forge
+
+    forge = open_forge(
+        settings.kind,
+        settings.url,
+        settings.repository,
+        credentials(settings),
+        monotonic=monotonic,
+        now=clock,
+        password=partial(read_secret, settings.password) if settings.password else None,
+        ca=settings.ca,
+        proxy=settings.proxy,
+        spent=state.get(SPENT) or (),
+        keep=partial(state.put, SPENT),
+    )
+    return Desk(name, open_things.enter_context(forge), ears)
+
+
+def ears_of(config: Config, clock: Callable[[], datetime]) -> tuple[Ear, ...]:
+    """The other ears; nobody is spoken with yet."""
+    if not config.ears:
+        return ()
+    from reconciler.ears import open_ears
+
+    return open_ears(config.ears, read_secret, lambda: clock().timestamp())
+
+
+def credentials(settings: ForgeConfig) -> TokenFile | App:
+    """What the forge knows us by."""
+    from reconciler.forge import App, TokenFile
+
+    if settings.app:
+        return App(settings.app.id, settings.app.installation, settings.app.key)
+    assert settings.token is not None  # noqa: S101 - the configuration has one of the two
+    return TokenFile(settings.token)
+
+
+def open_door(config: Config, wake: Callable[[], None]) -> AbstractContextManager[object]:
+    """Listen for the forge's webhooks, where a secret is configured to know them by; else nothing is listened for."""
+    web, forge = config.web, config.forge
+    if web is None or web.webhook_secret is None or forge is None:
+        return nullcontext()
+    from reconciler.web import Door
+
+    return Door(web.listen, read_secret(web.webhook_secret), forge.kind, wake)
 
 
 def open_audit(config: Config) -> AuditBranch:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reconciler.accept import Accepted, revision_file
+from reconciler.attest import attest, attest_later
+from reconciler.comment import digest
 from reconciler.converge import count
 from reconciler.errors import GitError
 from reconciler.memory import remember, resumed_changes
@@ -37,7 +39,8 @@ def write_down(
         new, one = settle(world, accepted, before, final, attempts.get(before.host), known)
         told += [one] if one else []
         changed += [new] if new != known.hosts.get(before.host) else []
-    occasion = Occasion(world.config.shard, now, accepted.sha)
+    evidence = attest(world, accepted) if told or accepted.new else ()
+    occasion = Occasion(world.config.shard, now, accepted.sha, evidence)
     gone = sorted(known.hosts.keys() - {host.host for host in plan.hosts}) if accepted.new else []
     events = events_for(accepted, plan, told, gone, occasion)
     meta = {"recorded": accepted.sha, "swept_at": now.isoformat(timespec="seconds")}
@@ -104,6 +107,7 @@ def revision_words(accepted: Accepted, plan: Plan, gone: list[str], *, quiet: bo
 
 def publish(world: World) -> str:
     """Append what waits in the outbox to the audit branch and push it; the trouble, if it has to wait longer."""
+    attest_later(world)
     events = world.state.outbox()
     if not events:
         return ""
@@ -120,6 +124,25 @@ def publish(world: World) -> str:
     world.state.delivered(ids(events))
     world.state.put("published", world.audit.published)
     return ""
+
+
+def keep_plan(world: World, revision: str, number: int, head: str, text: str) -> str | None:
+    """Put the plan of a pull request on the audit branch, if what it says is not there yet.
+
+    The commit that has it, None as long as it is not published.
+    """
+    path, known = f"plans/{number}.md", world.state.get("plans") or {}
+    there = world.audit.file(path)
+    if there is None or digest(there.decode(errors="replace")) != digest(text) or str(number) not in known:
+        about = (("Change", f"#{number}"), ("Head", head))
+        occasion = Occasion(world.config.shard, world.clock(), revision, about)
+        words = f"the plan of #{number} at {head[:7]}, which is too long for a comment"
+        event = revision_event(Outcome.PLANNED, words, occasion, {path: text.encode(errors="replace")})
+        world.state.finish((), [event])
+        if publish(world):
+            return None
+        world.state.put("plans", known | {str(number): world.audit.published})
+    return str((world.state.get("plans") or {})[str(number)])
 
 
 def ids(events: Iterable[Event]) -> list[str]:

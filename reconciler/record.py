@@ -132,11 +132,12 @@ def reasons_of(final: HostPlan, attempt: Attempt | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What all stories of one cycle share."""
+    """What all stories of one cycle share. ``evidence`` are trailers that say who approved the revision."""
 
     shard: str
     at: datetime
     revision: str
+    evidence: tuple[tuple[str, str], ...] = ()
 
 
 def events_of(told: Sequence[Told], occasion: Occasion, files: Mapping[str, bytes | None]) -> list[Event]:
@@ -167,6 +168,7 @@ def event_of(story: Sequence[Told], text: str, occasion: Occasion, outcome: Outc
         ("Conflict", str(counts[Verdict.CONFLICT])),
         ("Ahead", str(counts[Verdict.AHEAD])),
         ("Desired-Revision", occasion.revision),
+        *occasion.evidence,
     )
     last = {"at": occasion.at.isoformat(timespec="milliseconds"), "outcome": str(outcome or story[0].outcome)}
     files = {f"hosts/{one.host}.yml": host_file(one.memory, str(one.mode), last) for one in story}
@@ -197,9 +199,8 @@ GRAVITY = (Outcome.FAILED, Outcome.BLIND, Outcome.HELD, Outcome.DETECTED, Outcom
 def revision_event(outcome: Outcome, text: str, occasion: Occasion, files: Mapping[str, bytes | None]) -> Event:
     """An event about a revision rather than about hosts: accepted with nothing to do, or refused."""
     zero = ((name, "0") for name in ("Pending", "Drift", "Conflict", "Ahead"))
-    return make_event(
-        text, (("Outcome", str(outcome)), *zero, ("Desired-Revision", occasion.revision)), files, occasion
-    )
+    revision = (("Desired-Revision", occasion.revision), *occasion.evidence)
+    return make_event(text, (("Outcome", str(outcome)), *zero, *revision), files, occasion)
 
 
 def event_id(at: datetime, text: str) -> str:

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from reconciler.cause import DASHBOARD, as_memory
 from reconciler.memory import change_values
 from reconciler.model import Change, Commit, HostMemory, HostPlan, Mode, Plan, State, Verdict
 from reconciler.wording import clean, transition
 
 DIFF_SHOWN = 12
+TICKETS_SHOWN = 10
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -145,13 +147,18 @@ def ago_text(then: str | None, now: datetime) -> str:
 
 
 def status_text(memories: Mapping[str, HostMemory], meta: Mapping[str, Any], now: datetime) -> list[str]:
-    """How the fleet stood when it was last looked at."""
+    """How the fleet stood when it was last looked at, and what is not said yet.
+
+    ``meta`` has ``accepted``, ``swept_at``, ``refused``, ``waiting`` (audit commits) and what ``speech_lines`` wants.
+    """
     revision = str(meta.get("accepted") or "no revision yet")[:7]
     lines = [f"revision {revision}, fleet last looked at {ago_text(meta.get('swept_at'), now)}"]
     if meta.get("refused"):
         lines.append(f"nothing is applied: {meta['refused']}")
     if meta.get("waiting"):
-        lines.append(f"{meta['waiting']} audit commits wait to be pushed")
+        number = meta["waiting"]
+        lines.append(f"{number} audit commit{'s wait' if number > 1 else ' waits'} to be pushed")
+    lines += speech_lines(meta)
     width = max((len(name) for name in memories), default=0)
     for name, memory in sorted(memories.items()):
         if memory.state != State.IN_SYNC or memory.story:
@@ -160,3 +167,31 @@ def status_text(memories: Mapping[str, HostMemory], meta: Mapping[str, Any], now
     states = Counter(memory.state for memory in memories.values())
     summary = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     return [*lines, f"{len(memories)} hosts: {summary}" if memories else "no host has been looked at yet"]
+
+
+def speech_lines(meta: Mapping[str, Any]) -> list[str]:
+    """What needs a person, and what waits to be said; nothing where nothing does.
+
+    ``tickets`` are the remembered ones by fingerprint, ``numbers`` the forge's numbers of those that have one,
+    ``reports`` counts what waits for the forge, ``letters`` what waits for each other ear.
+    """
+    lines = needing_line(meta.get("tickets") or {}, meta.get("numbers") or {})
+    letters = sorted((meta.get("letters") or {}).items())
+    waiting = [(meta.get("reports") or 0, "report", "the forge"), *((n, "letter", ear) for ear, n in letters)]
+    return lines + [
+        f"{number} {what}{'s wait' if number > 1 else ' waits'} for {clean(who)}"
+        for number, what, who in waiting
+        if number
+    ]
+
+
+def needing_line(tickets: Mapping[str, Mapping[str, Any]], numbers: Mapping[str, int]) -> list[str]:
+    """``3 causes need a person: #12, #14 and 1 more``; those that a person has closed are left to them."""
+    memories = [as_memory(record) for name, record in tickets.items() if name != DASHBOARD]
+    needing = [memory.fingerprint for memory in memories if memory.open and not memory.dismissed]
+    if not needing:
+        return []
+    shown = [f"#{number}" for number in sorted(numbers[name] for name in needing if name in numbers)][:TICKETS_SHOWN]
+    rest = [f"{len(needing) - len(shown)} more"] if len(needing) > len(shown) else []
+    where = f": {' and '.join([', '.join(shown), *rest])}" if shown else ""
+    return [f"{len(needing)} cause{'s need' if len(needing) > 1 else ' needs'} a person{where}"]

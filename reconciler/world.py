@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.ansible import Ansible
 from reconciler.audit import AuditBranch
 from reconciler.config import Config
+from reconciler.desk import Desk
 from reconciler.errors import GitError
 from reconciler.lease import Lease
 from reconciler.model import Desired, HostMemory
@@ -48,6 +49,7 @@ class World:
     say: Callable[[str], None]
     progress: Callable[[str], None]
     shard_lease: Lease
+    desk: Desk = field(default_factory=Desk)
     clone_is_new: bool = False
     compiled: dict[str, Desired] = field(default_factory=dict)
 

@@ -50,7 +50,7 @@ class ForgeConfig(Settings):
     """A GitHub App instead of a token. Default: none."""
     password: KeyFile | None = None
     """The file that holds the password of the token's own account, on Pagure, which lets nobody edit a comment with a
-    token. Default: none, and what a pull request would do is not said there."""
+    token. Default: none, and a comment there stays as it was first written."""
     ca: ReadableFile | None = None
     """The certificates (PEM) to trust instead of the system's, for a forge with a private CA. Default: none."""
     proxy: ProxyUrl | None = Field(default=None, repr=False)
@@ -63,6 +63,8 @@ class ForgeConfig(Settings):
     """How long a waiver holds that is offered as a way out. Default: 14d."""
     comments: bool = True
     """Say on each pull request what it would do. Default: true."""
+    strangers: bool = True
+    """Do so for pull requests from forks too, whose authors need no right to push. Default: true."""
     adopt: bool = True
     """Offer a pull request that takes what is live into the repository. Default: true."""
 

@@ -17,17 +17,29 @@ from reconciler.errors import StateError
 from reconciler.model import Event, HostMemory
 from reconciler.state.format import event_json, memory_json, read_event, read_memory, to_json
 from reconciler.state.locking import lock, private_directory
+from reconciler.state.speech import Slot, Speech
 
-__all__ = ["State", "lock"]
+__all__ = ["SCHEMA", "Slot", "State", "lock"]
 
-SCHEMA = 1
-"""Version of the tables below; a newer daemon may write a newer one, which this one refuses."""
-_TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    "CREATE TABLE hosts (host TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT",
-    "CREATE TABLE intents (host TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT",
-    "CREATE TABLE outbox (nr INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, event TEXT NOT NULL) STRICT",
+_STEPS = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        "CREATE TABLE hosts (host TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT",
+        "CREATE TABLE intents (host TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT",
+        "CREATE TABLE outbox"
+        " (nr INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, event TEXT NOT NULL) STRICT",
+    ),
+    (
+        "CREATE TABLE slots (slot TEXT PRIMARY KEY, nr INTEGER NOT NULL, wanted TEXT NOT NULL, sent TEXT, ref TEXT)"
+        " STRICT",
+        "CREATE INDEX waiting ON slots (nr) WHERE sent IS NOT wanted",
+        "CREATE TABLE letters (nr INTEGER PRIMARY KEY AUTOINCREMENT, ear TEXT NOT NULL, id TEXT NOT NULL,"
+        " letter TEXT NOT NULL, UNIQUE (ear, id)) STRICT",
+    ),
 )
+"""What each version of the tables added to the one before."""
+SCHEMA = len(_STEPS)
+"""Version of the tables; a newer daemon may write a newer one, which this one refuses."""
 _AGAIN = "Move it away: it is made again from the audit branch."
 _CAUSES = {
     sqlite3.SQLITE_FULL: ("no space left on its file system", "Free some space; nothing is applied until then."),
@@ -40,7 +52,7 @@ _CAUSES = {
 }
 
 
-class State:
+class State(Speech):
     """One open state file. Every failure is a StateError that names the file and the cause; then apply nothing."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
@@ -87,23 +99,28 @@ class State:
                 hint=f"Install that version again. {_AGAIN}",
             )
         if self._read_only:
+            if version < SCHEMA:
+                raise StateError(f"the state at {self.path} is of an older reconciler", hint="Try: reconciler once")
             return
         self._rows("PRAGMA journal_mode=WAL")
         self._rows("PRAGMA synchronous=FULL")
         # SQLite lets its log grow to a thousand pages; an idle daemon's files are to stay as they are.
         self._rows("PRAGMA wal_autocheckpoint=16")
-        if version == 0:
+        if version < SCHEMA:
             with self._transaction():
-                for statement in (*_TABLES, f"PRAGMA user_version={SCHEMA}"):
+                for statement in (
+                    *(each for step in _STEPS[version:] for each in step),
+                    f"PRAGMA user_version={SCHEMA}",
+                ):
                     self._connection.execute(statement)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything or nothing, and on disk when it ends."""
         with _told(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
                 # Where the disk was full SQLite has rolled back by itself.

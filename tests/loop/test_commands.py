@@ -11,6 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
+from reconciler.cause import TicketMemory, as_record
+from reconciler.state import State
+from reconciler.talk import Letter, Why
 from tests.loop.bench import SMALL, Bench, git, place
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,24 @@ def test_validate_finds_nothing_in_the_shipped_state() -> None:
     done = reconciler("validate", ROOT / "desired-state")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("no mistakes: ")
+
+
+def test_validate_knows_waivers(tmp_path: Path) -> None:
+    for name, text in SMALL.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    policy = "mode: enforce\nwaivers:\n  - resource: {}\n    hosts: web\n    until: {}\n    reason: not now\n"
+    (tmp_path / "reconciler.yml").write_text(policy.format("file[/srv/site]", "2020-01-01"))
+    done = reconciler("validate", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "no mistakes: 7 resources on 3 hosts\n"), "one that is over is none"
+    (tmp_path / "reconciler.yml").write_text(policy.format("file[/srv/sight]", "2026-12-06"))
+    done = reconciler("validate", tmp_path)
+    assert done.returncode == 1
+    mistake, summary = done.stdout.splitlines()
+    assert mistake.startswith("reconciler.yml:3:")
+    assert "did you mean 'file[/srv/site]'?" in mistake
+    assert summary == "1 mistake in 1 file; 2 hosts would be held"
 
 
 def test_validate_of_nothing_is_an_error(tmp_path: Path) -> None:
@@ -188,6 +209,50 @@ def test_status_history_and_why(played: Bench) -> None:
     assert "did you mean" in missed.stderr
     unknown = played.run("why", "web3", resource)
     assert (unknown.returncode, "did you mean 'web" in unknown.stderr) == (2, True)
+
+
+def test_why_says_until_when_a_difference_is_waived(played: Bench, tmp_path: Path) -> None:
+    bench = played.copy(tmp_path / "copy")
+    motd = played.folder / "hosts" / "web1" / "motd"
+    waiver = f"- {{resource: 'copy[{motd}]', attribute: content, hosts: web1, until: 2999-12-06, reason: a test}}"
+    bench.push({"reconciler.yml": f"mode: enforce\nwaivers:\n  {waiver}\n"})
+    assert bench.run("once").returncode == 0
+    why = bench.run("why", "web1", f"copy[{motd}]").stdout
+    assert "\n  waived     content only, until 2999-12-06 in reconciler.yml:3: a test\n" in why
+    assert "\n  next       will be kept so (enforce)" in why, "nothing that it is about differs"
+    motd.write_text("by hand\n")
+    try:
+        assert bench.run("once").returncode == 1
+        assert motd.read_text() == "by hand\n"
+        why = bench.run("why", "web1", f"copy[{motd}]").stdout
+    finally:
+        motd.write_text("hello")
+    assert "\n  next       left as it is until 2999-12-06 (waived), then put right (enforce); " in why
+    assert "waived" not in bench.run("why", "web2", f"copy[{played.folder}/hosts/web2/motd]").stdout
+
+
+def test_status_says_what_waits_to_be_said_elsewhere(played: Bench, tmp_path: Path) -> None:
+    bench = played.copy(tmp_path / "copy")
+    letter = Letter("id1", "2026-11-22T12:00:00+00:00", "opened", "ntp is stopped", "web1: ntp is stopped")
+    ticket = TicketMemory("0123456789ab", Why.OBSERVED, "service[ntp]", "ntp is stopped", letter.at, ("web1",))
+    with State.open(bench.state_dir / "state.db") as state:
+        slots = {"ticket/0123456789ab": {"open": True}, "status/a/reconciler/converge": {"standing": "success"}}
+        state.say(slots, [letter], ["apprise:slack"], {"tickets": {ticket.fingerprint: as_record(ticket)}})
+        slot = state.slot("ticket/0123456789ab")
+        assert slot
+        state.holds(slot, 12)
+    token = tmp_path / "token"
+    token.write_text("a-token")
+    token.chmod(0o600)
+    bench.configure(forge={"kind": "github", "repository": "ops/fleet", "token": str(token)})
+    done = bench.run("status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == [
+        "1 cause needs a person: #12",
+        "1 report waits for the forge",
+        "1 letter waits for apprise:slack",
+        "3 hosts: 3 in-sync",
+    ]
 
 
 def test_errors_are_two_and_one_message_without_a_traceback(played: Bench, tmp_path: Path) -> None:

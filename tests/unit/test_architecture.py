@@ -31,7 +31,8 @@ STRATA = (
     },
     # Shell: the order of things.
     {
-        *("world", "opening", "accept", "recall", "converge", "publish", "provenance", "cycle"),
+        *("world", "desk", "opening", "accept", "recall", "converge", "attest", "publish", "provenance", "cycle"),
+        *("speak", "hear", "escalate", "propose", "deliver"),
         *("daemon", "demo", "diary", "cli"),
     },
 )

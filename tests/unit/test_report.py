@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.cause import DASHBOARD, TicketMemory, as_record
 from reconciler.model import Commit, Handler, HostMemory, HostPlan, Mode, Notify, Plan, State, Verdict
-from reconciler.report import ago, plan_json, plan_text, status_text
+from reconciler.report import ago, plan_json, plan_text, speech_lines, status_text
+from reconciler.talk import Why
 from tests.unit.worlds import NOON, SHA, change
 
 COMMIT = Commit(SHA, "web: more", "Ada", NOON - timedelta(minutes=4), "#118")
@@ -122,3 +124,40 @@ def test_the_status_names_what_is_wrong_and_counts_the_rest() -> None:
         "db1   blind    no answer, since just now",
         "2 hosts: 1 blind, 1 in-sync",
     ]
+
+
+def test_the_status_counts_what_needs_a_person_and_what_waits_to_be_said() -> None:
+    records = {name: as_record(ticket(name)) for name in ("a", "b", "c")}
+    records |= {
+        "left": as_record(ticket("left", dismissed=True)),
+        "over": as_record(ticket("over", open=False, closed_at=NOON.isoformat())),
+        DASHBOARD: as_record(ticket(DASHBOARD)),
+    }
+    numbers = {"b": 14, "a": 12, "left": 9, "over": 8, DASHBOARD: 7}
+    letters = {"webhook:hooks.example.org": 3, "apprise:\x1b[31mslack": 1}
+    meta = {"tickets": records, "numbers": numbers, "reports": 12, "letters": letters}
+    assert status_text({}, {"accepted": SHA, "waiting": 1, **meta}, NOON)[1:] == [
+        "1 audit commit waits to be pushed",
+        "3 causes need a person: #12, #14 and 1 more",
+        "12 reports wait for the forge",
+        "1 letter waits for apprise: [31mslack",
+        "3 letters wait for webhook:hooks.example.org",
+        "no host has been looked at yet",
+    ]
+
+
+def test_one_that_waits_is_said_as_one_and_none_not_at_all() -> None:
+    one = {"tickets": {"a": as_record(ticket("a"))}, "reports": 1}
+    assert speech_lines(one) == ["1 cause needs a person", "1 report waits for the forge"]
+    assert speech_lines({**one, "numbers": {"a": 12}}) == [
+        "1 cause needs a person: #12",
+        "1 report waits for the forge",
+    ]
+    assert speech_lines({}) == []
+    many = {f"{number:02}": number for number in range(1, 13)}
+    (line,) = speech_lines({"tickets": {name: as_record(ticket(name)) for name in many}, "numbers": many})
+    assert line == f"12 causes need a person: {', '.join(f'#{number}' for number in range(1, 11))} and 2 more"
+
+
+def ticket(fingerprint: str, **parts) -> TicketMemory:
+    return TicketMemory(fingerprint, Why.OBSERVED, "service[ntp]", "ntp is stopped", NOON.isoformat(), **parts)

@@ -15,7 +15,8 @@ import pytest
 
 from reconciler.errors import StateError
 from reconciler.model import Event, HostMemory
-from reconciler.state import State, lock
+from reconciler.state import SCHEMA, Slot, State, lock
+from reconciler.talk import Letter
 
 WEB1 = HostMemory(
     host="web1",
@@ -128,7 +129,7 @@ def test_what_cannot_be_used_is_told(path, tmp_path):
         State.open(path, read_only=True)
     State.open(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version=2")
+        database.execute(f"PRAGMA user_version={SCHEMA + 1}")
     database.close()
     for read_only in (True, False):
         with pytest.raises(StateError, match="newer reconciler"):
@@ -283,3 +284,82 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
     with pytest.raises(StateError, match="cannot be opened"), lock(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_state_of_the_first_release_is_taken_over(path):
+    """The tables as that release made them; what they hold is still there afterwards."""
+    path.parent.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+            "CREATE TABLE hosts (host TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;"
+            "CREATE TABLE intents (host TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT;"
+            "CREATE TABLE outbox (nr INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, event TEXT NOT NULL)"
+            " STRICT;"
+            """INSERT INTO meta VALUES ('accepted', '"abc"'); PRAGMA user_version=1;"""
+        )
+    with pytest.raises(StateError, match="older reconciler"):
+        State.open(path, read_only=True)
+    with State.open(path) as state:
+        assert state.get("accepted") == "abc"
+        state.say({"comment/1": {"body": "x"}})
+        assert state.waiting() == ["comment/1"]
+
+
+def test_a_slot_waits_until_it_holds_what_was_last_wanted(path):
+    with State.open(path) as state:
+        state.say({"comment/1": {"body": "one"}, "status/a": {"standing": "pending"}})
+        state.say({"comment/1": {"body": "two"}})
+        assert state.waiting() == ["comment/1", "status/a"], "it keeps its place"
+        first = state.slot("comment/1")
+        assert first == Slot("comment/1", {"body": "two"})
+        state.say({"comment/1": {"body": "three"}})  # said while "two" was on its way
+        state.holds(first, 77)
+    with State.open(path) as state:
+        assert state.waiting() == ["comment/1", "status/a"]
+        slot = state.slot("comment/1")
+        assert slot == Slot("comment/1", {"body": "three"}, {"body": "two"}, 77)
+        state.holds(slot, 77)
+        state.say({"comment/1": {"body": "four"}})
+        assert state.waiting() == ["status/a", "comment/1"], "a new wish goes to the end"
+        state.holds(state.slot("comment/1"), 77)
+        state.refer("status/a", {"trying": True})
+        assert state.waiting() == ["status/a"]
+        assert state.slot("status/a") == Slot("status/a", {"standing": "pending"}, None, {"trying": True})
+        assert state.waiting("comment/") == []
+        assert [slot.name for slot in state.slots("comment/")] == ["comment/1"]
+        state.vacate(["status/a"])
+        assert (state.waiting(), state.slot("status/a")) == ([], None)
+
+
+def test_saying_what_is_said_already_writes_nothing(path):
+    with State.open(path) as state:
+        state.say({"comment/1": {"body": "one"}})
+        before = {file: file.stat().st_mtime_ns for file in path.parent.iterdir()}
+        state.say({"comment/1": {"body": "one"}})
+        state.say({})
+        state.vacate([])
+        assert {file: file.stat().st_mtime_ns for file in path.parent.iterdir()} == before
+
+
+def test_every_ear_hears_every_letter_once_and_in_order(path):
+    letters = [Letter(f"id{number}", "2026", "opened", "t", "x", hosts=("web1",)) for number in (2, 1)]
+    with State.open(path) as state:
+        state.say({}, letters, ("chat", "mail"))
+        state.say({}, letters[:1], ("chat", "mail"))
+        assert state.letters("chat") == state.letters("mail") == letters
+        state.heard("chat", "id2")
+        assert (state.letters("chat"), state.letters("mail")) == (letters[1:], letters)
+        assert state.unheard() == {"chat": 1, "mail": 2}
+        state.disown(["mail"])
+        assert state.unheard() == {"chat": 1}
+
+
+def test_it_is_known_how_many_letters_each_ear_has_not_heard(path):
+    letters = [Letter(f"id{number}", "2026", "opened", "t", "x") for number in (1, 2)]
+    with State.open(path) as state:
+        assert state.unheard() == {}
+        state.say({}, letters, ("mail", "chat"))
+        state.heard("chat", "id1")
+    with State.open(path, read_only=True) as state:
+        assert state.unheard() == {"chat": 1, "mail": 2}
