@@ -99,9 +99,8 @@ class World:
             check=True,
         )
         (self.folder / "allowed").write_text("* " + (self.folder / "signing_key.pub").read_text())
-        server = self.server
         settings = {
-            "repository": {"url": server.url, "ssh_key": str(server.key), "known_hosts": str(server.known_hosts)},
+            "repository": self.repository(),
             "state_dir": str(self.folder / "state"),
             "ssh": {"key": str(self.key), "known_hosts": str(self.known_hosts)},
             "signing_key": str(self.folder / "signing_key"),
@@ -110,6 +109,11 @@ class World:
         config = self.folder / "reconciler.yml"
         config.write_text(yaml.safe_dump(settings | more))
         return config
+
+    def repository(self) -> dict[str, str]:
+        """How the daemon reaches the repository."""
+        server = self.server
+        return {"url": server.url, "ssh_key": str(server.key), "known_hosts": str(server.known_hosts)}
 
     # What a person does.
 
