@@ -6,7 +6,7 @@ from reconciler.markdown import Section, assemble, bullets, code, names, text
 from reconciler.model import Change
 from reconciler.talk import Cause, Edit
 from reconciler.ticket.body import HOSTS_SHOWN, REASONS_SHOWN, VARIANTS_SHOWN, clock
-from reconciler.wording import value_text
+from reconciler.wording import transition, value_text
 
 
 def adoption(cause: Cause, edit: Edit, *, limit: int = 20_000) -> str:
@@ -32,6 +32,8 @@ def adoption(cause: Cause, edit: Edit, *, limit: int = 20_000) -> str:
 
 
 def values(change: Change) -> str:
-    """Declared and live."""
+    """Declared and live; of a file, how many lines differ."""
+    if change.diff and not change.secret:
+        return f"{transition(change)} as there"
     declared, live = (code(value_text(value, secret=change.secret)) for value in (change.wanted, change.seen))
     return f"declared {declared}, live {live}"

@@ -10,7 +10,7 @@ from reconciler.cause import Decision, Fate, TicketMemory
 from reconciler.markdown import Section, assemble, bullets, code, details, fence, html_code, link, names, text
 from reconciler.model import Change, Commit, HostPlan, Place, Plan, Verdict
 from reconciler.talk import Cause, Variant, Why
-from reconciler.wording import value_text
+from reconciler.wording import transition, value_text
 
 HOSTS_SHOWN = 12
 VARIANTS_SHOWN = 20
@@ -140,6 +140,10 @@ def difference(change: Change, links: Links) -> str:
     declared, found = (code(value_text(v, secret=change.secret)) for v in (change.wanted, change.seen))
     place = link(code(change.place.short), links.line(change.place))
     by = f" ({citation(change.commit, links)})" if change.commit else ""
+    if change.diff and not change.secret:
+        lines = transition(change)
+        verb = "is" if lines == "1 line" else "are"
+        return f"{code(change.attribute)}: {lines} {verb} not as declared in {place}{by}"
     past = ""
     if change.verdict is Verdict.CONFLICT:
         past = f", before that {code(value_text(change.last_applied, secret=change.secret))}"
