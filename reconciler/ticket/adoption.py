@@ -34,6 +34,6 @@ def adoption(cause: Cause, edit: Edit, *, limit: int = 20_000) -> str:
 def values(change: Change) -> str:
     """Declared and live; of a file, how many lines differ."""
     if change.diff and not change.secret:
-        return f"{transition(change)} as there"
+        return f"{transition(change)}, taken from there"
     declared, live = (code(value_text(value, secret=change.secret)) for value in (change.wanted, change.seen))
     return f"declared {declared}, live {live}"
