@@ -1,8 +1,7 @@
 """Hear of pull requests: what each that is open would do to the live fleet, as a comment and a status to be.
 
-Called by ``speak``. A pull request may be a stranger's: its head is fetched from our own remote, merged and compiled
-as data, within limits on bytes and work, and nothing of it ever runs. Hosts are not asked; what they were last seen
-with is compared.
+Called by ``speak``. What it would do is ``foresee``'s business; here is whose turn it is, what is to be said then, and
+what is forgotten once a pull request is closed.
 """
 
 from __future__ import annotations
@@ -16,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.accept import Accepted
 from reconciler.comment import digest, plan_comment, plan_record
 from reconciler.deliver import about_pull_requests
-from reconciler.desired import STRANGERS, Bounds, compile_tree
-from reconciler.errors import Corrupt, GitError, Unreachable
-from reconciler.model import Desired, HostMemory, Place, Tree
-from reconciler.preview import preview, unpreviewed
+from reconciler.foresee import foresee, local_ref
+from reconciler.model import Desired, HostMemory, Place
 from reconciler.publish import keep_plan
 from reconciler.standing import PLAN, plan_status
 from reconciler.talk import Preview, PullRequest
@@ -28,10 +25,6 @@ from reconciler.world import World
 if TYPE_CHECKING:
     from reconciler.forge import Forge
 
-LARGEST_PACK = 64 << 20
-"""Bytes fetched of one pull request; far more than desired state ever has, and not enough to fill a disk."""
-LARGEST_CHANGE = 2 << 20
-"""Bytes of files that one pull request may change and still be read: a person could not review more."""
 PATIENCE = 20.0
 """Seconds of one cycle that may go into pull requests; the others have their turn in the next."""
 MOST_WAITING = 80
@@ -114,22 +107,6 @@ def consider(
     found = foresee(world, accepted, base, pull, memories)
     if found.head != pull.head:
         return {}
-    prefix = world.config.repository.path.strip("/.")
-
-    def line_url(place: Place) -> str:
-        path = f"{prefix}/{place.file}" if prefix else place.file
-        return forge.line_url(found.head, path, place.line)
-
-    name = f"comment/{pull.number}"
-
-    def comment(limit: int, record_url: str = "") -> str:
-        key = f"{world.desk.name}/{pull.number}"
-        return plan_comment(found, limit=limit, key=key, line_url=line_url, record_url=record_url, folds=forge.folds)
-
-    body = comment(forge.body_limit)
-    if not pull.fork and body != comment(sys.maxsize):  # what a stranger wrote is not kept in the record
-        kept = keep_plan(world, accepted.sha, pull.number, found.head, plan_record(found))
-        body = comment(forge.body_limit, forge.line_url(kept, f"plans/{pull.number}.md", 1) if kept else "")
     status = world.desk.own_status(plan_status(found, pull.url))
     wanted: dict[str, Mapping[str, Any]] = {
         f"status/{pull.head}/{status.context}": {
@@ -138,60 +115,28 @@ def consider(
             "url": status.url,
         }
     }
-    there = world.state.slot(name)
-    if world.config.forge and world.config.forge.comments and (there is None or there.wanted["digest"] != digest(body)):
-        wanted[name] = {"body": body, "digest": digest(body)}
+    if world.config.forge and world.config.forge.comments:
+        name, body = f"comment/{pull.number}", comment_on(world, accepted, forge, pull, found)
+        there = world.state.slot(name)
+        if there is None or there.wanted["digest"] != digest(body):
+            wanted[name] = {"body": body, "digest": digest(body)}
     return wanted
 
 
-def foresee(
-    world: World, accepted: Accepted, base: Desired, pull: PullRequest, memories: Mapping[str, HostMemory]
-) -> Preview:
-    """What merging *pull* would do; a preview that says why there is none, where it cannot be read."""
-    fleet, repository = len(base.hosts) + len(base.held), world.repository
-    try:
-        head = repository.fetch(pull.ref, local_ref(pull.number), largest=LARGEST_PACK)
-        merged = repository.merge(accepted.sha, head)
-    except (Unreachable, Corrupt):
-        raise
-    except GitError as error:
-        # Where the repository is reached is nothing to tell a stranger.
-        words = str(error).partition("\n")[0].replace(repository.remote.shown, "the repository")
-        return unpreviewed(accepted.sha, pull.head, fleet=fleet, refused=words)
-    if merged.conflicts:
-        return unpreviewed(accepted.sha, head, fleet=fleet, conflicts=merged.conflicts)
-    path = world.config.repository.path
-    tree, mistakes = repository.tree(merged.tree, path)
-    if not tree:
-        refused = mistakes[0].message if mistakes else "there are no files in it"
-        return unpreviewed(accepted.sha, head, fleet=fleet, refused=refused)
-    size = changed_bytes(repository.tree(accepted.sha, path)[0], tree)
-    if size > LARGEST_CHANGE:
-        words = f"it changes {size >> 10} KiB of desired state, and at most {LARGEST_CHANGE >> 10} are read"
-        return unpreviewed(accepted.sha, head, fleet=fleet, refused=words)
-    bounds = STRANGERS if pull.fork else Bounds()
-    desired = compile_tree(tree, allow_local=world.config.allow_local_connection, bounds=bounds)
-    if mistakes:
-        # What a revision may not hold refuses the whole of it, as it would on the branch.
-        desired = Desired({}, mistakes=tuple(sorted({*mistakes, *desired.mistakes})))
-    return preview(
-        base,
-        desired,
-        memories,
-        base_sha=accepted.sha,
-        head_sha=head,
-        seen_at=world.state.get("swept_at"),
-        limits=base.limits,
-        groups=desired.groups,
-        today=world.clock().date(),
-    )
+def comment_on(world: World, accepted: Accepted, forge: Forge, pull: PullRequest, found: Preview) -> str:
+    """The comment on one pull request; a plan too long for it is kept on the audit branch, but not a stranger's."""
+    prefix = world.config.repository.path.strip("/.")
 
+    def line_url(place: Place) -> str:
+        path = f"{prefix}/{place.file}" if prefix else place.file
+        return forge.line_url(found.head, path, place.line)
 
-def changed_bytes(old: Tree, new: Tree) -> int:
-    """How many bytes of files the newer tree has that the older one has not."""
-    return sum(len(content) for name, content in new.items() if old.get(name) != content)
+    def comment(limit: int, record_url: str = "") -> str:
+        key = f"{world.desk.name}/{pull.number}"
+        return plan_comment(found, limit=limit, key=key, line_url=line_url, record_url=record_url, folds=forge.folds)
 
-
-def local_ref(number: int) -> str:
-    """Where the head of a pull request is kept while it is open."""
-    return f"refs/reconciler/pull/{number}"
+    body = comment(forge.body_limit)
+    if pull.fork or body == comment(sys.maxsize):
+        return body
+    kept = keep_plan(world, accepted.sha, pull.number, found.head, plan_record(found))
+    return comment(forge.body_limit, forge.line_url(kept, f"plans/{pull.number}.md", 1) if kept else "")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import hear
+from reconciler import foresee, hear
 from reconciler.cycle import Report, cycle
 from reconciler.desired import Bounds
 from tests.forge.fake import Clock
@@ -222,7 +222,7 @@ def test_a_tree_without_an_end_costs_little_and_keeps_nobody_waiting(forged: For
 
 
 def test_a_pack_that_is_too_large_is_not_kept(forged: Forged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hear, "LARGEST_PACK", 1 << 20)
+    monkeypatch.setattr(foresee, "LARGEST_PACK", 1 << 20)
     noise = {f"noise{n}": os.urandom(1 << 20) for n in range(3)}
     number = show(forged, commit_on(forged.bench.clone, forged.bench.head(), noise))
     forged.cycle(sweep=False)
@@ -264,7 +264,7 @@ def test_thousands_of_hosts(forged: Forged) -> None:
 def test_the_work_of_a_stranger_is_bounded_and_that_of_a_colleague_is_not(
     forged: Forged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hear, "STRANGERS", Bounds(steps=5_000, resources=20))
+    monkeypatch.setattr(foresee, "STRANGERS", Bounds(steps=5_000, resources=20))
     busy = "{% for n in range(9000) %}{% endfor %}{{ inventory_hostname }}\n"
     copies = "".join(f"    - content: x\n      dest: /srv/{n}\n" for n in range(30))
     loop = {f"{STATE}templates/site.j2": busy}

@@ -32,7 +32,7 @@ STRATA = (
     # Shell: the order of things.
     {
         *("world", "desk", "opening", "accept", "recall", "converge", "attest", "publish", "provenance", "cycle"),
-        *("speak", "hear", "escalate", "propose", "deliver"),
+        *("speak", "hear", "foresee", "escalate", "propose", "deliver"),
         *("daemon", "demo", "diary", "cli"),
     },
 )
