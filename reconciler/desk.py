@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from reconciler.errors import Corrupt, ForgeAway, ForgeError, GitError, ReconcilerError
+from reconciler.talk import CommitStatus
 
 if TYPE_CHECKING:
     from reconciler.ears import Ear
     from reconciler.forge import Forge
-from reconciler.talk import CommitStatus
 
 FIRST_REST, LONGEST_REST = 15.0, 300.0
 """Seconds for which somebody who could not be spoken with is left alone: doubled each time, up to five minutes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ SHOWN = (Move.OPEN, Move.UPDATE, Move.KEEP, Move.REOPEN)
 """Moves after which a ticket says how things are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """What one cycle found and did: the plan, what became of it, how the hosts stand after, and what they answered."""
 
@@ -57,7 +57,7 @@ class Found:
     after: Plan | None = None
     seen: Seen = field(default_factory=dict)
 
-    @property
+    @cached_property
     def final(self) -> Plan:
         """Every host by the last look at it."""
         last = {host.host: host for host in (self.after.hosts if self.after else ())}
@@ -196,12 +196,9 @@ def body_of(world: World, forge: Forge, needs: Needs, step: Decision) -> str:
     head = marker("ticket", f"{world.desk.name}/{step.fingerprint}")
     if step.fingerprint == DASHBOARD:
         return ticket.dashboard(step, head=head, limit=forge.body_limit)
-    prefix = world.config.repository.path.strip("/.")
     links = Links(
         commit=lambda commit: forge.commit_url(commit.sha),
-        line=lambda place: forge.line_url(
-            needs.final.revision, f"{prefix}/{place.file}" if prefix else place.file, place.line
-        ),
+        line=lambda place: forge.line_url(needs.final.revision, world.config.repository.within(place.file), place.line),
         record="",
     )
     ways = ways_of(world, forge, with_pull(world, step.fingerprint, needs.offers.get(step.fingerprint, Offer())))

@@ -16,6 +16,8 @@ from reconciler.preview import preview, unpreviewed
 from reconciler.talk import Preview, PullRequest
 from reconciler.world import World
 
+PULLS = "refs/reconciler/pull"
+"""Where the heads of open pull requests are kept in the clone."""
 LARGEST_PACK = 64 << 20
 """Bytes fetched of one pull request; far more than desired state ever has, and not enough to fill a disk."""
 LARGEST_CHANGE = 2 << 20
@@ -80,4 +82,4 @@ def changed_bytes(old: Tree, new: Tree) -> int:
 
 def local_ref(number: int) -> str:
     """Where the head of a pull request is kept while it is open."""
-    return f"refs/reconciler/pull/{number}"
+    return f"{PULLS}/{number}"

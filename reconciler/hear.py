@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.accept import Accepted
 from reconciler.comment import digest, plan_comment, plan_record
 from reconciler.deliver import about_pull_requests
-from reconciler.foresee import foresee, local_ref
+from reconciler.foresee import PULLS, foresee
 from reconciler.model import Desired, HostMemory, Place
 from reconciler.publish import keep_plan
 from reconciler.standing import PLAN, plan_status
@@ -69,11 +69,11 @@ def forget(world: World, open_now: Mapping[int, PullRequest]) -> None:
     comments = [s for s in world.state.slots("comment/") if int(s.name.partition("/")[2]) not in open_now]
     statuses = [s for s in world.state.slots("status/") if s.name.endswith(f"/{world.desk.context(PLAN)}")]
     world.state.vacate([s.name for s in comments] + [s.name for s in statuses if s.name.split("/")[1] not in heads])
-    for slot in comments:
-        number = int(slot.name.partition("/")[2])
-        world.desk.heard.pop(number, None)
-        if world.repository.ref(local_ref(number)):
-            world.repository.point(local_ref(number), None, None)
+    for ref in world.repository.names(PULLS):
+        number = int(ref.rpartition("/")[2])
+        if number not in open_now:
+            world.desk.heard.pop(number, None)
+            world.repository.point(ref, None, None)
 
 
 def fleet_key(memories: Mapping[str, HostMemory]) -> str:
@@ -125,11 +125,9 @@ def consider(
 
 def comment_on(world: World, accepted: Accepted, forge: Forge, pull: PullRequest, found: Preview) -> str:
     """The comment on one pull request; a plan too long for it is kept on the audit branch, but not a stranger's."""
-    prefix = world.config.repository.path.strip("/.")
 
     def line_url(place: Place) -> str:
-        path = f"{prefix}/{place.file}" if prefix else place.file
-        return forge.line_url(found.head, path, place.line)
+        return forge.line_url(found.head, world.config.repository.within(place.file), place.line)
 
     def comment(limit: int, record_url: str = "") -> str:
         key = f"{world.desk.name}/{pull.number}"

@@ -120,7 +120,7 @@ def propose_waiver(world: World, accepted: Accepted, cause: Cause, tree: Callabl
     if slot is not None and slot.wanted["key"] == key and slot.wanted["until"] > world.clock().date().isoformat():
         return branch if slot.wanted["sha"] else "", date.fromisoformat(slot.wanted["until"])
     try:
-        files = waive(tree(), cause.resource, cause.hosts, until, f"{title(cause)}")
+        files = waive(tree(), cause.resource, cause.hosts, until, title(cause))
     except Refused:
         return "", None
     sha = commit(world, accepted, branch, unheard(f"waive {cause.resource} until {until}"), cause, files)
@@ -130,8 +130,7 @@ def propose_waiver(world: World, accepted: Accepted, cause: Cause, tree: Callabl
 
 def commit(world: World, accepted: Accepted, branch: str, words: str, cause: Cause, files: Mapping[str, bytes]) -> str:
     """One commit on the revision in force; the same for the same files, because its date is that of the cause."""
-    prefix = world.config.repository.path.strip("/.")
-    paths = {f"{prefix}/{name}" if prefix else name: content for name, content in files.items()}
+    paths = {world.config.repository.within(name): content for name, content in files.items()}
     at = datetime.fromisoformat(cause.since)
     (sha,) = world.repository.write(accepted.sha, [Draft(words, at, paths)])
     local = f"refs/reconciler/own/{branch}"

@@ -49,13 +49,12 @@ def cite_host(host: HostPlan, resources: Mapping[str, Resource], commits: Mappin
 
 def find_commits(world: World, revision: str, places: Iterable[Place]) -> dict[Place, Commit]:
     """Place → the commit that wrote it: by line for YAML, by file for what is taken whole."""
-    prefix = world.config.repository.path.strip("/.")
     lines: dict[str, set[Place]] = defaultdict(set)
     for place in places:
         lines[place.file].add(place)
     commits: dict[Place, Commit] = {}
     for file, cited in lines.items():
-        path = f"{prefix}/{file}" if prefix else file
+        path = world.config.repository.within(file)
         if file.startswith(("files/", "templates/")):
             commit = world.repository.last_change(revision, path)
             commits |= dict.fromkeys(cited, commit) if commit else {}

@@ -68,6 +68,11 @@ class RepositoryConfig(Settings):
     known_hosts: ReadableFile | None = None
     """The git server's SSH host keys. Default: those under ssh."""
 
+    def within(self, file: str) -> str:
+        """The path from the root of the repository of a *file* of the desired state."""
+        prefix = self.path.strip("/.")
+        return f"{prefix}/{file}" if prefix else file
+
     @property
     def shown_url(self) -> str:
         """The URL as it may be shown: a name is shown for SSH only, since over HTTP it may be a token."""

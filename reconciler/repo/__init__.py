@@ -102,6 +102,10 @@ class Repository(Exchange, Drafts):
         found = dict(line.split(" ") for line in answer.text.splitlines())
         return [found.get(name) for name in wanted]
 
+    def names(self, prefix: str) -> list[str]:
+        """The local refs below *prefix*."""
+        return self.run("for-each-ref", "--format=%(refname)", f"{full_ref(prefix)}/").text.split()
+
     def point(self, name: str, new: str | None, old: str | None) -> None:
         """Move a local ref from *old* to *new* (None: not there); raises GitError if it is not at *old*."""
         if new is None:

@@ -257,3 +257,14 @@ def test_strangers_can_be_left_out(forged: Forged) -> None:
     forged.cycle()
     assert not forged.comments(theirs)
     assert forged.comment(ours)
+
+
+def test_what_was_fetched_of_a_pull_request_goes_with_it_also_where_nothing_was_said_there(forged: Forged) -> None:
+    forged.configure(comments=False)
+    number = forged.propose(WELCOME)
+    forged.cycle()
+    ref = f"refs/reconciler/pull/{number}"
+    assert forged.world.repository.names("refs/reconciler/pull") == [ref]
+    forged.fake.close(number)
+    forged.cycle()
+    assert forged.world.repository.names("refs/reconciler/pull") == []
