@@ -40,6 +40,11 @@ def fail(report: Any) -> None:
     report.longrepr = f"Nothing may be skipped in silence: {report.nodeid} ({reason})"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name no test by bytes: what was made for it, compressed say, may differ from one worker to the next."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, the real hosts, so that no worker is left alone with it at the end."""
     folders = ["hosts", "loop", "ansible", "contract", "git"]
