@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
 from reconciler.accept import Accepted
-from reconciler.ansible import HostAsk, HostWork
+from reconciler.ansible import HostWork
 from reconciler.errors import LaunchError, Unreachable
 from reconciler.memory import intent_of
-from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
+from reconciler.model import Attempt, Blind, Desired, HostAsk, HostPlan, Observed, Plan
 from reconciler.plan import Look, hold, plan_host
 from reconciler.waiver import in_force
 from reconciler.world import Known, World

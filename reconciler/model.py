@@ -74,6 +74,13 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
+class Lane(StrEnum):
+    """How a host is looked at: over a session that stays open, or by a launch of Ansible."""
+
+    STREAM = "stream"
+    ANSIBLE = "ansible"
+
+
 class Verdict(StrEnum):
     """Why an attribute is as it is, from L (last applied), D (desired) and V (live)."""
 
@@ -102,6 +109,14 @@ class Ask:
     collector: str
     key: str
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostAsk:
+    """What to look at on one host, and how to reach it (``ansible_*`` variables)."""
+
+    connection: Mapping[str, Any]
+    asks: tuple[Ask, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +160,7 @@ class HostDesired:
     mode: Mode
     connection: Mapping[str, Any]
     resources: tuple[Resource, ...] = ()
+    lane: Lane = Lane.STREAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +212,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one host answered: collector → key → fact. ``host`` comes from the connection, never from the answer."""
+    """What one host answered: collector → key → fact. ``host`` comes from the connection, never from the answer.
+
+    A lane that hears that nothing changed gives the very same object again.
+    """
 
     host: str
     facts: Mapping[str, Mapping[str, Any]]

@@ -4,7 +4,7 @@ One launch for all hosts, whatever happens to any of them; nothing is launched w
 to do. Called by the shell. Decides nothing: what to ask and which steps to take is the caller's.
 The parts: ``launch`` runs the process, ``child`` is that process, ``answers``
 reads what comes back, ``handover`` and ``settings`` say what goes in, ``leftovers``
-knows our processes, ``bundle`` makes the fact module.
+knows our processes.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from time import monotonic
 
 from reconciler.ansible import leftovers
 from reconciler.ansible.answers import last_words, read_answer, reported, step_result, worse
-from reconciler.ansible.bundle import fact_module
 from reconciler.ansible.handover import (
-    HostAsk,
     HostWork,
     aliases,
     connection,
     inventory,
-    refused,
     request,
     untrusted,
     work_variables,
 )
 from reconciler.ansible.launch import End, Event, Order, launch, stop_file
 from reconciler.ansible.settings import AnsibleSettings
+from reconciler.bundle import fact_module
 from reconciler.errors import LaunchError
-from reconciler.model import Attempt, Blind, Handler, Observed, StepResult
+from reconciler.model import Attempt, Blind, Handler, HostAsk, Observed, StepResult
+from reconciler.reach import refused
 
-__all__ = ["Ansible", "AnsibleSettings", "HostAsk", "HostWork"]
+__all__ = ["Ansible", "AnsibleSettings", "HostWork"]
 
 START_SECONDS = 5.0
 """What Ansible itself may take beside its hosts."""

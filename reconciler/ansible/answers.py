@@ -10,15 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.model import Ask, Blind, Observed, StepResult
+from reconciler.testimony import Rubbish, clip, facts_asked, last_said
 
-MESSAGE_CAP = 500
-DEEPEST = 12
-"""Levels of one fact; collectors use three."""
-MOST_VALUES = 200_000
-"""Values in one answer: a thousand resources use a tenth of it."""
-CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 PREFIX = re.compile(r"^(?:Task failed: |Action failed: |Module failed: |Failed to connect to the host via ssh: )+")
-FAREWELL = re.compile(r"(?:Shared connection to|Connection to) \S+ closed\.?$")
 TIMED_OUT = re.compile(r"Timed out after (\d+) second")
 PASSWORD = re.compile(r"sudo: a (?:terminal|password) is required|Missing sudo password|Incorrect sudo password")
 
@@ -33,21 +27,6 @@ PREAMBLES = (
 NO_SUDO = re.compile(r"Timeout \((\d+)s\) waiting for privilege escalation prompt")
 
 
-def printable(text: str) -> str:
-    """*text* without terminal escapes, control and direction characters; lone surrogates replaced."""
-    return CONTROL.sub("", text.encode("utf-8", "replace").decode("utf-8")).strip()
-
-
-def clip(text: str) -> str:
-    """*text* printable and at most MESSAGE_CAP characters long."""
-    clean = printable(text)
-    return clean if len(clean) <= MESSAGE_CAP else clean[: MESSAGE_CAP - 1] + "…"
-
-
-class Rubbish(Exception):
-    """An answer that cannot be used; its message is the reason."""
-
-
 def read_answer(host: str, event: Mapping[str, Any], nonce: str, asks: tuple[Ask, ...]) -> Observed | Blind:
     """What the event of the fact module says about *host*."""
     if event["event"] == "runner_on_unreachable":
@@ -56,50 +35,19 @@ def read_answer(host: str, event: Mapping[str, Any], nonce: str, asks: tuple[Ask
         return Blind(host, "the answer is too large")
     if event["event"] != "runner_on_ok":
         return Blind(host, failure(event))
+    if event.get("nonce") != nonce:
+        return Blind(host, "the answer does not belong to the question: its nonce is missing or old")
     try:
-        return Observed(host, check_answer(event, nonce, asks))
+        return Observed(host, facts_asked(event.get("observed"), asks))
     except Rubbish as problem:
         return Blind(host, str(problem))
-
-
-def check_answer(event: Mapping[str, Any], nonce: str, asks: tuple[Ask, ...]) -> dict[str, dict[str, Any]]:
-    """The facts that were asked for and nothing else; raises Rubbish where they are not all there."""
-    if event.get("nonce") != nonce:
-        raise Rubbish("the answer does not belong to the question: its nonce is missing or old")
-    observed = event.get("observed")
-    if not isinstance(observed, dict):
-        raise Rubbish("the answer holds no facts")
-    budget = [MOST_VALUES]
-    facts: dict[str, dict[str, Any]] = {}
-    for ask in asks:
-        given = observed.get(ask.collector)
-        if not isinstance(given, dict) or ask.key not in given:
-            raise Rubbish(f"the answer leaves out {clip(ask.collector)} {clip(ask.key)}")
-        facts.setdefault(ask.collector, {})[ask.key] = clean(given[ask.key], budget)
-    return facts
-
-
-def clean(value: Any, budget: list[int], depth: int = 0) -> Any:
-    """A copy of *value* whose strings can be written as UTF-8; raises Rubbish where it is too deep or too much."""
-    budget[0] -= 1
-    if depth > DEEPEST or budget[0] < 0:
-        raise Rubbish("the answer is nested too deeply" if depth > DEEPEST else "the answer holds too many values")
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [clean(item, budget, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {clean(key, budget, depth): clean(item, budget, depth + 1) for key, item in value.items()}
-    return value
 
 
 def last_words(event: Mapping[str, Any]) -> str:
     """What ssh said last, without the farewell that it may add."""
     if hung := NO_SUDO.search(message(event)):
         return f"sudo gave no answer within {hung[1]} s"
-    words = [printable(line) for line in PREFIX.sub("", message(event)).splitlines()]
-    said = [line for line in words if line and not FAREWELL.search(line)]
-    return clip(said[-1]) if said else "unreachable"
+    return last_said(PREFIX.sub("", message(event))) or "unreachable"
 
 
 def message(event: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,21 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.model import Ask, Handler, Step
-
-PYTHONS = [*(f"/usr/bin/python3.{minor}" for minor in range(14, 7, -1)), "/usr/bin/python3", "python3"]
-"""Where a host's Python is looked for, newest first as Ansible does, but the system's own before any in PATH."""
-
-
-SAFE_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]][A-Za-z0-9_.:%\[\]@-]*")
-"""Addresses and users become words of ssh's command line, where a leading dash would be an option."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostAsk:
-    """What to look at on one host, and how to reach it (``ansible_*`` variables)."""
-
-    connection: Mapping[str, Any]
-    asks: tuple[Ask, ...]
+from reconciler.reach import PYTHONS, question
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +30,6 @@ class HostWork:
 def aliases(hosts: Iterable[str]) -> dict[str, str]:
     """Alias → host. Ansible reads ranges, ports and templates into names; these hold none."""
     return {f"host{number}": host for number, host in enumerate(hosts)}
-
-
-def refused(host: str, variables: Mapping[str, Any]) -> str:
-    """Why this address or user is not handed to ssh, or nothing."""
-    if variables.get("ansible_connection") == "local":
-        return ""
-    words = {"the address": variables.get("ansible_host", host), "the user": variables.get("ansible_user", "root")}
-    bad = [name for name, word in words.items() if not SAFE_WORD.fullmatch(str(word))]
-    return f"{bad[0]} is no plain word, so it is not handed to ssh" if bad else ""
 
 
 def connection(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,10 +55,7 @@ def inventory(hosts: Mapping[str, Any], common: Mapping[str, Any] | None = None)
 
 def request(asks: tuple[Ask, ...], nonce: str) -> str:
     """The fact module's request: base64, in which no template can be."""
-    asked: dict[str, dict[str, Any]] = {}
-    for ask in asks:
-        asked.setdefault(ask.collector, {})[ask.key] = dict(ask.params)
-    return base64.b64encode(json.dumps({"nonce": nonce, "asked": asked}).encode()).decode("ascii")
+    return base64.b64encode(json.dumps({"nonce": nonce, "asked": question(asks)}).encode()).decode("ascii")
 
 
 def work_variables(host: str, work: HostWork, staged: Path) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.ansible import leftovers
-from reconciler.ansible.answers import printable
 from reconciler.ansible.settings import AnsibleSettings, environment
 from reconciler.errors import LaunchError
+from reconciler.testimony import printable
 
 CHILD = Path(__file__).with_name("child.py")
 LINE_CAP = 8 * 1024 * 1024

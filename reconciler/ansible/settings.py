@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.ansible import leftovers
-from reconciler.ansible.bundle import playbooks_folder
+from reconciler.bundle import playbooks_folder
+from reconciler.reach import SshWay
 
 SOCKET_NAME = 108 - len("/0123456789.0123456789abcdef") - 1
 """Longest folder for control sockets: Linux takes 108 bytes, ssh adds a name and a suffix of its own."""
@@ -76,31 +77,11 @@ def environment(settings: AnsibleSettings, task_seconds: int, private: Path, mar
 
 
 def ssh_arguments(settings: AnsibleSettings) -> str:
-    """Only the operator's own choices, only known host keys, nothing interactive."""
-    options = {
-        "BatchMode": "yes",
-        "StrictHostKeyChecking": "yes",
-        "GlobalKnownHostsFile": "/dev/null",
-        "UserKnownHostsFile": ssh_path(settings.known_hosts),
-        "IdentitiesOnly": "yes",
-        "ConnectTimeout": str(settings.connect_timeout),
-        "ServerAliveInterval": "10",
-        "ServerAliveCountMax": "3",
-        "ForwardAgent": "no",
-        "ControlMaster": "auto" if multiplexes(settings) else "no",
-        "ControlPersist": "60s" if multiplexes(settings) else "no",
-    }
-    if settings.ssh_key is not None:
-        options["IdentityFile"] = ssh_path(settings.ssh_key)
-    words = ["-F", str(settings.ssh_config or "/dev/null")]
-    for name, value in options.items():
-        words += ["-o", f"{name}={value}"]
-    return shlex.join(words)
-
-
-def ssh_path(path: Path | None) -> str:
-    """A path as ssh's options want it: quoted, a percent sign doubled."""
-    return '"{}"'.format(str(path).replace("%", "%%")) if path is not None else "/dev/null"
+    """How every host is reached, with one connection for all the tasks of a host."""
+    way = SshWay(settings.ssh_key, settings.known_hosts, settings.ssh_config, settings.connect_timeout)
+    shared = multiplexes(settings)
+    master = {"ControlMaster": "auto" if shared else "no", "ControlPersist": "60s" if shared else "no"}
+    return shlex.join(way.words(**master))
 
 
 def multiplexes(settings: AnsibleSettings) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.ansible import Ansible, AnsibleSettings
-from reconciler.ansible.bundle import playbooks_folder
+from reconciler.bundle import playbooks_folder
 
 LOCAL = {"ansible_connection": "local"}
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.ansible import Ansible, HostAsk, HostWork, leftovers
+from reconciler.ansible import Ansible, HostWork, leftovers
 from reconciler.errors import LaunchError
-from reconciler.model import Ask, Attempt, Blind, Handler, Notify, Observed, Step, StepResult
+from reconciler.model import Ask, Attempt, Blind, Handler, HostAsk, Notify, Observed, Step, StepResult
 from tests.ansible.conftest import LOCAL, Sshd, free_port
 
 Answers = dict[str, Observed | Blind]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.ansible import HostAsk, HostWork
-from reconciler.model import Attempt, Blind, Observed, StepResult
+from reconciler.ansible import HostWork
+from reconciler.model import Attempt, Blind, HostAsk, Observed, StepResult
 
 
 @dataclass(slots=True)

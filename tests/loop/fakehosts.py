@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.ansible import HostAsk, HostWork
-from reconciler.model import Ask, Attempt, Blind, Observed, Step, StepResult
+from reconciler.ansible import HostWork
+from reconciler.model import Ask, Attempt, Blind, HostAsk, Observed, Step, StepResult
 
 Files = dict[str, dict[str, Any]]
 """What one host holds: path → ``{"state", "mode", "text"}``."""

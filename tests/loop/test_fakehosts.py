@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.ansible import Ansible, AnsibleSettings, HostAsk, HostWork
+from reconciler.ansible import Ansible, AnsibleSettings, HostWork
 from reconciler.desired import compile_tree
-from reconciler.model import Blind, HostMemory, Limits, Observed, Plan
+from reconciler.model import Blind, HostAsk, HostMemory, Limits, Observed, Plan
 from reconciler.plan import make_plan
 from tests.loop.fakehosts import FakeHosts
 

@@ -22,12 +22,13 @@ STRATA = (
     {
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
+        *("reach", "testimony"),
         *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver"),
     },
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
-        *("wire", "forge", "web", "ears"),
+        *("bundle", "wire", "forge", "web", "ears"),
     },
     # Shell: the order of things.
     {
@@ -43,7 +44,8 @@ EDGES = STRATA[2]
 BETWEEN_EDGES = {
     ("audit", "repo"): "it is passed a repository and speaks of its commits",
     ("lease", "repo"): "it is passed a repository and speaks of its commits",
-    ("ansible", "places"): "the playbooks travel with the package",
+    ("bundle", "places"): "the playbooks travel with the package",
+    ("ansible", "bundle"): "it sends what looks at hosts",
     ("forge", "wire"): "its adapters speak over it",
     ("ears", "wire"): "a webhook is sent over it",
 }

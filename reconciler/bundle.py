@@ -1,6 +1,6 @@
 """Where the shipped playbooks are, and the one source that looks at a host.
 
-Called by the Ansible edge. Pure but for reading the playbooks folder; runs nothing.
+Called by the edges that send it there. It reads the playbooks folder and runs nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ def bundle(wrapper: str, sources: Mapping[str, str]) -> str:
 
 def fact_module(playbooks: Path) -> str:
     """The fact module with every collector of ``facts/``; a new one needs no other edit."""
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in (playbooks / "facts").glob("*.py")}
     wrapper = (playbooks / "library" / "reconciler_facts.py").read_text(encoding="utf-8")
-    return bundle(wrapper, sources)
+    return bundle(wrapper, collectors(playbooks))
+
+
+def collectors(playbooks: Path) -> dict[str, str]:
+    """Collector → its source."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in (playbooks / "facts").glob("*.py")}
