@@ -47,6 +47,8 @@ class Lease:
         self._ttl = ttl
         self._mine: _Seen | None = None
         self._foreign: _Seen | None = None
+        self._left: tuple[str | None] | None = None
+        """The value that we gave it back with (None: the ref is gone); as long as that is there, nobody holds it."""
 
     def acquire(self, now: datetime, monotonic: float) -> None:
         """Take or renew the lease; raises Held, naming the holder, or Unreachable.
@@ -72,21 +74,37 @@ class Lease:
             self._give_back(mine)
 
     def _give_back(self, mine: _Seen) -> None:
+        free: str | None = None
         if self._ref == self._branch:  # protected branches are not deleted; another commit says that it is free
-            self._write(_FREE, self._repository.commit(mine.sha).authored_at, mine.sha)
-            self._repository.push(self._local, self._ref, mine.sha)
+            free = self._write(_FREE, self._repository.commit(mine.sha).authored_at, mine.sha)
+            given = self._repository.push(self._local, self._ref, mine.sha)
         else:
-            self._repository.delete(self._ref, mine.sha)
+            given = self._repository.delete(self._ref, mine.sha)
+        self._left = (free,) if given else None
 
     def _take(self, now: datetime, monotonic: float) -> None:
+        """Swap from where we left it, which needs no look at the remote first; where that fails, look who has it."""
+        left, self._left = self._left, None
+        if left and self._is_known(left[0]) and self._swap(left[0], now, monotonic):
+            return
         current = self._current()
         if current and not (self._mine and current == self._mine.sha):
             self._wait_for(current, monotonic)
+        if not self._swap(current, now, monotonic):
+            raise Held("Another daemon took the lease just now.", hint="the next cycle tries again")
+
+    def _is_known(self, value: str | None) -> bool:
+        """Whether the clone, which may have been made anew, has what we gave the lease back with."""
+        return value is None or self._repository.has(value)
+
+    def _swap(self, current: str | None, now: datetime, monotonic: float) -> bool:
+        """Put our name in the place of the value *current*; False where something else is there."""
         self._mine = None
         sha = self._write(self._holder, now, current)
         if not self._repository.push(self._local, self._ref, current):
-            raise Held("Another daemon took the lease just now.", hint="the next cycle tries again")
+            return False
         self._mine, self._foreign = _Seen(sha, monotonic), None
+        return True
 
     def _current(self) -> str | None:
         try:

@@ -5,9 +5,11 @@ Called by the edges that go to hosts, so that every lane goes the same way. Pure
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
@@ -61,6 +63,15 @@ def refused(host: str, variables: Mapping[str, Any]) -> str:
     words = {"the address": variables.get("ansible_host", host), "the user": variables.get("ansible_user", "root")}
     bad = [name for name, word in words.items() if not SAFE_WORD.fullmatch(str(word))]
     return f"{bad[0]} is no plain word, so it is not handed to ssh" if bad else ""
+
+
+def control_name(host: str, variables: Mapping[str, Any]) -> str:
+    """The name of the control socket of one way to one host: 16 hex digits, the same in every lane.
+
+    The host's own name is in it: an address may be another machine behind another jump host.
+    """
+    way = [host, *(variables.get(f"ansible_{name}") for name in ("host", "port", "user"))]
+    return sha256(json.dumps(way).encode()).hexdigest()[:16]
 
 
 def question(asks: Iterable[Ask]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 One launch for all hosts, whatever happens to any of them; nothing is launched where there is nothing
 to do. Called by the shell. Decides nothing: what to ask and which steps to take is the caller's.
-The parts: ``launch`` runs the process, ``child`` is that process, ``answers``
+The parts: ``launch`` runs ``process``, ``child`` is what that starts, ``answers``
 reads what comes back, ``handover`` and ``settings`` say what goes in, ``leftovers``
 knows our processes.
 """
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import math
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -27,6 +30,7 @@ from reconciler.ansible.handover import (
     work_variables,
 )
 from reconciler.ansible.launch import End, Event, Order, launch, stop_file
+from reconciler.ansible.process import Process
 from reconciler.ansible.settings import AnsibleSettings
 from reconciler.bundle import fact_module
 from reconciler.errors import LaunchError
@@ -35,17 +39,20 @@ from reconciler.reach import refused
 
 __all__ = ["Ansible", "AnsibleSettings", "HostWork"]
 
+CONVERGE = "converge.yml"
 START_SECONDS = 5.0
 """What Ansible itself may take beside its hosts."""
 
 
 class Ansible:
-    """Launches Ansible. ``clock`` gives monotonic seconds. Not for two threads at a time."""
+    """Launches Ansible. ``clock`` gives monotonic seconds. One thread may look while another converges."""
 
     def __init__(self, settings: AnsibleSettings, clock: Callable[[], float] = monotonic) -> None:
         self.settings = settings
         self.clock = clock
         self.launches = 0
+        self.numbers = count(1)
+        self.spare: Process | None = None
 
     def observe(self, asks: Mapping[str, HostAsk], stop: Callable[[], bool]) -> dict[str, Observed | Blind]:
         """Look at every host, in one launch; each of them is in the answer.
@@ -90,7 +97,7 @@ class Ansible:
         order = self.converge_order({name: (host, work[host]) for name, host in names.items()}, staged)
         logs = {name: Log() for name in names}
         end = End()
-        for event in self.launch(order, stop):
+        for event in self.launch(order, stop, self.waiting()):
             if isinstance(event, End):
                 end = event
             elif (name := str(event.get("host"))) in logs:
@@ -98,13 +105,46 @@ class Ansible:
         return attempts | {host: logs[name].attempt(host, work[host], end) for name, host in names.items()}
 
     def end_leftovers(self) -> int:
-        """End what a killed daemon of the same instance left running; returns how many processes that were."""
+        """End what a killed daemon of the same instance left running, and what waits for us; how many were left."""
+        self.cool()
         return leftovers.end(lambda: leftovers.orphans(self.settings.instance, self.settings.sockets))
 
-    def launch(self, order_for: Callable[[Path], Order], stop: Callable[[], bool]) -> Iterable[Event | End]:
-        """One launch, numbered."""
+    def warm(self) -> None:
+        """Have Ansible wait for the next converging, so that it begins at once; nothing where it waits already.
+
+        For a daemon's main thread, after a cycle: it takes a moment of processor time, some memory while it
+        waits, and ends with the thread. Where it cannot be started, the launch will say why.
+        """
+        if self.spare is not None and self.spare.waits():
+            return
+        self.cool()
+        with suppress(LaunchError):
+            self.spare = self.process()
+            self.spare.start(self.settings.playbooks, CONVERGE, self.settings.task_timeout)
+
+    def cool(self) -> None:
+        """End what waits, if anything does."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            spare.end()
+
+    def process(self) -> Process:
+        """A process not yet started, numbered."""
+        return Process(self.settings, next(self.numbers))
+
+    def waiting(self) -> Process | None:
+        """The process that waits to converge, handed over; None where there is none, or none that is well."""
+        if self.spare is None or not self.spare.waits():
+            self.cool()
+        spare, self.spare = self.spare, None
+        return spare
+
+    def launch(
+        self, order_for: Callable[[Path], Order], stop: Callable[[], bool], spare: Process | None = None
+    ) -> Iterable[Event | End]:
+        """One launch, counted, in the process that waits for it or in a new one."""
         self.launches += 1
-        return launch(order_for, self.settings, self.launches, stop, self.clock)
+        return launch(order_for, spare or self.process(), stop, self.clock)
 
     def observe_order(self, asks: Mapping[str, tuple[str, HostAsk]], nonce: str) -> Callable[[Path], Order]:
         """Alias → (host, what to ask) as one run of ``observe.yml``."""
@@ -131,11 +171,11 @@ class Ansible:
 
         def order(private: Path) -> Order:
             hosts = {name: work_variables(host, todo, private / "staged") for name, (host, todo) in work.items()}
-            files = {f"staged/{digest}": content for digest, content in staged.items()}
+            files = {f"staged/{digest}": b64encode(content) for digest, content in staged.items()}
             common = {"reconciler_stop": untrusted(str(stop_file(private)))}
             return Order(
                 settings.playbooks,
-                "converge.yml",
+                CONVERGE,
                 inventory(hosts, common),
                 files,
                 seconds,

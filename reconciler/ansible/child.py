@@ -2,8 +2,9 @@
 
 ansible-runner installs signal handlers, may call sys.exit, and may die with what it reads; here that
 ends one launch. The file is run by its path and imports nothing of ours, for it must start the same
-way from a checkout and from an installed package. It reads one order (JSON) from standard input and
-writes one JSON line for each event that says something, and a last one for how the run ended.
+way from a checkout and from an installed package. It reads one order (JSON) from standard input, starts
+Ansible, and gives it its inventory when the next line says so. It writes one JSON line for each event that
+says something, and a last one for how the run ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import os
 import resource
 import signal
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,64 +115,94 @@ def shorten(res: dict[str, Any]) -> dict[str, Any]:
     return kept | {"empty": not res}
 
 
-def run(order: dict[str, Any], out: int) -> None:
-    """Run the ordered playbook and write what happens to the descriptor *out*."""
-    complaints: list[str] = []
+def release(order: dict[str, Any]) -> None:
+    """Wait for the word to begin, then write the inventory into the pipe that Ansible waits at."""
+    if sys.stdin.readline() != "begin\n":
+        return
+    with suppress(OSError), Path(order["inventory"]).open("wb") as pipe:  # Ansible may have ended by itself
+        pipe.write(Path(order["hosts"]).read_bytes())
 
-    def say(line: dict[str, Any]) -> None:
+
+def leave(ansible: Any) -> None:
+    """Go at once, without what Ansible and its runner do for a quarter of a second when all is done.
+
+    *ansible* is Ansible's pid as it says; only a child of ours is ended, and it is reaped.
+    """
+    with suppress(ChildProcessError):
+        if isinstance(ansible, int) and ansible > 1 and os.waitpid(ansible, os.WNOHANG) == (0, 0):
+            kill(ansible)
+            os.waitpid(ansible, 0)
+    os._exit(0)
+
+
+class Teller:
+    """Writes what happens to the descriptor *out*, one line each, and how it ended, once."""
+
+    def __init__(self, out: int) -> None:
+        self.out = out
+        self.complaints: list[str] = []
+        self.over = False
+
+    def take(self, event: dict[str, Any]) -> bool:
+        """Tell of one event. False, so that ansible-runner keeps no file of it."""
+        try:
+            line = digest(event)
+            if line is not None:
+                self.say(line)
+        except (RecursionError, MemoryError, ValueError):  # a host's answer must not end the others'
+            self.say({"event": event["event"], "host": event["event_data"]["host"], "empty": True})
+            return False
+        if event.get("event") == "playbook_on_stats":  # every host is done
+            self.end("done", 0)
+            leave(event.get("pid"))
+        if event.get("event") in ("error", "verbose") and event.get("stdout"):
+            self.complaints.append(event["stdout"][:TEXT_CAP])
+            del self.complaints[:-20]
+        return False
+
+    def end(self, status: str, rc: int | None) -> None:
+        """Tell how the run ended, and what Ansible printed that is no event."""
+        if not self.over:
+            self.over = True
+            said = "\n".join(self.complaints)[-TEXT_CAP:]
+            self.say({"event": "end", "host": None, "status": status, "rc": rc, "said": said})
+
+    def say(self, line: dict[str, Any]) -> None:
+        """Write one line whole; only that there was an answer, where it is too long."""
         data = json.dumps(line).encode() + b"\n"
         if len(data) > LINE_CAP:
             data = json.dumps({"event": line["event"], "host": line["host"], "empty": True}).encode() + b"\n"
         view = memoryview(data)
         while view:
-            view = view[os.write(out, view) :]
+            view = view[os.write(self.out, view) :]
 
-    def on_event(event: dict[str, Any]) -> bool:
-        try:
-            line = digest(event)
-            if line is not None:
-                say(line)
-        except (RecursionError, MemoryError, ValueError):  # a host's answer must not end the others'
-            say({"event": event["event"], "host": event["event_data"]["host"], "empty": True})
-            return False
-        if line is not None:
-            return False
-        if event.get("event") in ("error", "verbose") and event.get("stdout"):
-            complaints.append(event["stdout"][:TEXT_CAP])
-            del complaints[:-20]
-        return False
 
+def run(order: dict[str, Any], teller: Teller) -> None:
+    """Run the ordered playbook."""
     ended = ansible_runner.run(
         private_data_dir=order["private"],
         project_dir=order["project"],
         playbook=order["playbook"],
         inventory=order["inventory"],
-        event_handler=on_event,
+        event_handler=teller.take,
         fact_cache_type="memory",
         suppress_env_files=True,
         settings={"suppress_output_file": True, "suppress_ansible_output": True, "pexpect_timeout": 1},
         quiet=True,
     )
-    say(
-        {
-            "event": "end",
-            "host": None,
-            "status": ended.status,
-            "rc": ended.rc,
-            "said": "\n".join(complaints)[-TEXT_CAP:],
-        }
-    )
+    teller.end(ended.status, ended.rc)
 
 
 def main() -> None:
     """Take one order, carry it out, go."""
     out = claim_output()
-    order = json.load(sys.stdin)
+    order = json.loads(sys.stdin.readline())
     follow_parent(order["mark"])
     if os.getppid() != order["parent"]:
         return
     limit_memory()
-    run(order, out)
+    threading.Thread(target=release, args=(order,), daemon=True).start()
+    run(order, Teller(out))
 
 
 if __name__ == "__main__":

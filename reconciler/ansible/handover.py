@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.model import Ask, Handler, Step
-from reconciler.reach import PYTHONS, question
+from reconciler.reach import PYTHONS, control_name, question
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,12 @@ def aliases(hosts: Iterable[str]) -> dict[str, str]:
 
 
 def connection(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """A host's connection variables as data; its address is its name unless they give one."""
-    return {name: untrusted(value) for name, value in {"ansible_host": host, **variables}.items()}
+    """A host's connection variables as data; its address is its name unless they give one.
+
+    The control socket has the same name in every lane, so that a connection which is open is used.
+    """
+    socket = {"ansible_control_path": f"%(directory)s/{control_name(host, variables)}"}
+    return {name: untrusted(value) for name, value in {"ansible_host": host, **variables, **socket}.items()}
 
 
 def untrusted(value: Any) -> Any:

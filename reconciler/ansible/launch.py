@@ -1,4 +1,4 @@
-"""One launch of Ansible: its folder, its environment, its process, its deadline, its end.
+"""One launch of Ansible: its files, its deadline, what is heard of it, its end.
 
 Called by ``ansible`` only. Whatever Ansible does, the caller gets the events that came, and then one
 sentence about the end if that was not an ordinary one. Nothing of a launch outlives it but ssh's
@@ -10,22 +10,17 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.ansible import leftovers
-from reconciler.ansible.settings import AnsibleSettings, environment
+from reconciler.ansible.process import Process
 from reconciler.errors import LaunchError
 from reconciler.testimony import printable
 
-CHILD = Path(__file__).with_name("child.py")
 LINE_CAP = 8 * 1024 * 1024
 TOTAL_CAP = 512 * 1024 * 1024
 """Bytes from one launch: a thousand hosts with half a megabyte each."""
@@ -65,43 +60,28 @@ Event = Mapping[str, Any]
 
 
 def launch(
-    order_for: Callable[[Path], Order],
-    settings: AnsibleSettings,
-    number: int,
-    stop: Callable[[], bool],
-    clock: Callable[[], float],
+    order_for: Callable[[Path], Order], process: Process, stop: Callable[[], bool], clock: Callable[[], float]
 ) -> Iterator[Event | End]:
     """Yield the events of one launch as they come, then exactly one End. Raises LaunchError if nothing could start.
 
-    ``order_for`` makes the order, given the private folder it will run in; ``number`` tells launches apart.
+    ``order_for`` makes the order, given the private folder it will run in. A ``process`` that was started ahead must
+    have been started with the order's playbook.
     """
-    private = make_private(settings.run_dir)
-    mark = leftovers.mark(settings.instance, number)
-    process = None
     try:
-        order = order_for(private)
-        write_files(order, private)
-        process = start(order, settings, private, mark)
-        yield from watch(process, order, private, stop, clock)
+        order = order_for(process.private)
+        write_files(order, process.private)
+        if process.child is None:
+            process.start(order.project, order.playbook, order.task_seconds)
+        process.begin()
+        assert process.child is not None  # noqa: S101 - it has just been started
+        yield from watch(process.child, order, process.private, stop, clock)
     finally:
-        leftovers.end(lambda: leftovers.of_launch(mark, settings.sockets))
-        if process is not None:
-            close(process)
-        shutil.rmtree(private, ignore_errors=True)
+        process.end()
 
 
 def stop_file(private: Path) -> Path:
     """The file that tells the converge playbook to begin no further task."""
     return private / "stop"
-
-
-def make_private(run_dir: Path) -> Path:
-    """A fresh folder that only this user can enter."""
-    try:
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="launch-", dir=run_dir))
-    except OSError as problem:
-        raise LaunchError(f"no folder for Ansible can be made in {run_dir}: {problem.strerror}") from problem
 
 
 def write_files(order: Order, private: Path) -> None:
@@ -115,36 +95,6 @@ def write_files(order: Order, private: Path) -> None:
         raise LaunchError(f"{private} cannot be written: {problem.strerror}", hint="is the disk full?") from problem
 
 
-def start(order: Order, settings: AnsibleSettings, private: Path, mark: str) -> subprocess.Popen[bytes]:
-    """Start the child and hand it its order."""
-    settings.sockets.mkdir(mode=0o700, exist_ok=True)
-    instruction = {
-        "mark": mark,
-        "parent": os.getpid(),
-        "private": str(private),
-        "project": str(order.project),
-        "playbook": order.playbook,
-        "inventory": str(private / "inventory" / "hosts.json"),
-    }
-    with (private / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=private,
-            env=environment(settings, order.task_seconds, private, mark),
-            start_new_session=True,
-        )
-    try:
-        assert process.stdin is not None  # noqa: S101 - it was asked for above
-        process.stdin.write(json.dumps(instruction).encode())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it died at once; its end says why
-    return process
-
-
 def watch(
     process: subprocess.Popen[bytes], order: Order, private: Path, stop: Callable[[], bool], clock: Callable[[], float]
 ) -> Iterator[Event | End]:
@@ -156,6 +106,7 @@ def watch(
     for event in lines(process):
         if event is not None and event.get("event") == "end":
             ended = event
+            break
         elif event is not None:
             yield event
         if not stopping and stop():
@@ -201,20 +152,25 @@ def parse(line: bytes | bytearray) -> Event | None:
 
 def describe_end(process: subprocess.Popen[bytes], ended: Event | None, private: Path) -> End:
     """How a run that was left alone ended; failed and unreachable hosts are no reason by themselves."""
-    try:
-        code = process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        return End("Ansible's process did not end")
-    said = printable(str(ended["said"])) if ended else ""
-    if ended is None and code < 0:
-        return End(f"Ansible's process was killed by {signal.Signals(-code).name}")
     if ended is None:
-        return End(f"Ansible's process ended with code {code}: {last_line(private / 'stderr')}")
+        return died(process, private)
+    said = printable(str(ended["said"]))
     if ended["rc"] in HOSTS_FAILED:
         return End(said=said)
     if ended["rc"] is None:  # ansible-runner does not say which one
         return End("ansible-playbook was killed by a signal", said=said)
     return End(f"ansible-playbook ended with code {ended['rc']}", said=said)
+
+
+def died(process: subprocess.Popen[bytes], private: Path) -> End:
+    """How a child that said no last word ended."""
+    try:
+        code = process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        return End("Ansible's process did not end")
+    if code < 0:
+        return End(f"Ansible's process was killed by {signal.Signals(-code).name}")
+    return End(f"Ansible's process ended with code {code}: {last_line(private / 'stderr')}")
 
 
 def last_line(path: Path) -> str:
@@ -223,11 +179,3 @@ def last_line(path: Path) -> str:
         stream.seek(max(0, path.stat().st_size - 2000))
         text = stream.read().decode(errors="replace").strip()
     return printable(text.rpartition("\n")[2])
-
-
-def close(process: subprocess.Popen[bytes]) -> None:
-    """Reap the child and close its pipe."""
-    process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

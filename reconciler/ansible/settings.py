@@ -15,7 +15,7 @@ from reconciler.ansible import leftovers
 from reconciler.bundle import playbooks_folder
 from reconciler.reach import SshWay
 
-SOCKET_NAME = 108 - len("/0123456789.0123456789abcdef") - 1
+SOCKET_NAME = 108 - len("/0123456789abcdef.0123456789abcdef") - 1
 """Longest folder for control sockets: Linux takes 108 bytes, ssh adds a name and a suffix of its own."""
 
 

@@ -208,6 +208,9 @@ class Repository(Exchange, Drafts):
         # Every variable we do not set is taken away by env; GitPython would pass on all of the daemon's own.
         dropped = [f"--unset={name}" for name in os.environ if name not in _KEPT and name not in variables]
         limit = ["prlimit", f"--fsize={largest}", f"--data={MEMORY_LIMIT}"] if largest else []
+        if self.remote.sockets:
+            with suppress(OSError):  # ssh says what is wrong with it
+                self.remote.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._busy() as busy, tempfile.TemporaryFile() as stdin:
             stdin.write(feed or b"")
             stdin.seek(0)

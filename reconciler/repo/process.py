@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
 
 GRACE = 3.0
 """Seconds between asking a process to end, when it still removes its locks, and ending it."""
@@ -23,6 +22,9 @@ LAST_WORDS = 10.0
 
 POLL = 0.5
 """Seconds between two looks at whether the daemon is to stop."""
+
+LAST_STDERR = 0.5
+"""Seconds for what is left of stderr once the process has ended: a child that outlives it may hold it open."""
 
 STDERR_LIMIT = 64 * 1024
 """Bytes of stderr that are kept; a server can send messages without end."""
@@ -49,7 +51,8 @@ def hear(
     late, done = threading.Event(), threading.Event()
     err: list[bytes] = []
     timer = threading.Thread(target=_give_up, args=(process, seconds, stopping, late, done), daemon=True)
-    reader = threading.Thread(target=_drain, args=(process.stderr, err), daemon=True)
+    pipe = os.dup(process.stderr.fileno()) if process.stderr else os.open(os.devnull, os.O_RDONLY)
+    reader = threading.Thread(target=_drain, args=(pipe, err), daemon=True)
     timer.start()
     reader.start()
     try:
@@ -57,7 +60,10 @@ def hear(
             out = process.stdout.read(cap + 1) if process.stdout else b""
             if len(out) > cap:
                 end(process)
-            reader.join()
+            process.wait()
+            reader.join(LAST_STDERR)
+            if reader.is_alive():  # what is left of its group goes; ssh's kept connection is not of the group
+                end(process)
     except BaseException:  # also KeyboardInterrupt: the process does not get the terminal's signal
         end(process)
         raise
@@ -92,8 +98,10 @@ def _give_up(
             return
 
 
-def _drain(pipe: BinaryIO, kept: list[bytes]) -> None:
+def _drain(pipe: int, kept: list[bytes]) -> None:
+    """Read the descriptor *pipe* to its end, which may come after everybody else has stopped to wait, and close it."""
     room = STDERR_LIMIT
-    while chunk := pipe.read1(8192):  # type: ignore[attr-defined]  # Popen's pipes are BufferedReader
-        kept.append(chunk[:room])
-        room -= len(kept[-1])
+    with open(pipe, "rb", buffering=0) as stream:
+        while chunk := stream.read(8192):
+            kept.append(chunk[:room])
+            room -= len(kept[-1])

@@ -6,10 +6,12 @@ file; credentials leave this module only as variables for git, never as words.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +20,12 @@ from reconciler.errors import ConfigError, GitError
 _SCHEMES = ("file", "ssh", "https", "http")
 _SCP_LIKE = re.compile(r"(?:[\w.+-]+@)?(?:[\w][\w.-]*|\[[0-9A-Fa-f:.]+\]):(?!:)[^\s].*")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[./]$|^[-./]")
+
+KEPT_OPEN = 120
+"""Seconds that ssh keeps an unused connection open: longer than the daemon waits between two looks, as a rule."""
+
+_SOCKET_PATH = 90
+"""Longest path of a control socket: Linux takes 107 bytes, and ssh first makes it with a suffix of 17."""
 
 CREDENTIALS_FROM_ENVIRONMENT = (
     '!f() { test "$1" = get && '
@@ -55,13 +63,17 @@ SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository elsewhere. ``ssh_config`` None means none is read; ``patience`` is in seconds per network call."""
+    """A repository elsewhere. ``ssh_config`` None means none is read; ``patience`` is in seconds per network call.
+
+    ``sockets`` is a private folder in which ssh keeps its connection open for the next call; None: each has its own.
+    """
 
     url: str
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     ssh_config: Path | None = None
     patience: float = 300.0
+    sockets: Path | None = None
 
     def __post_init__(self) -> None:
         if re.search(r"[\x00-\x20\x7f]", self.url):
@@ -126,8 +138,7 @@ class Remote:
             "ConnectTimeout": "10",
             "ServerAliveInterval": "10",
             "ServerAliveCountMax": "3",
-            "ControlMaster": "no",
-            "ControlPath": "none",
+            **self._sharing(),
             "ForwardAgent": "no",
             "PermitLocalCommand": "no",
         }
@@ -137,6 +148,17 @@ class Remote:
             options |= {"IdentityFile": _ssh_path(self.ssh_key), "IdentityAgent": "none"}
         config = str(self.ssh_config) if self.ssh_config else "none"
         return shlex.join(["ssh", "-F", config, *(f"-o{name}={value}" for name, value in options.items())])
+
+    def _sharing(self) -> dict[str, str]:
+        """Options that have calls share one connection, where a path for its socket is given and short enough.
+
+        Its name holds all that the connection was made with, so a changed key or address never meets an old one.
+        """
+        way = "\n".join(str(part) for part in (self.url, self.ssh_key, self.known_hosts, self.ssh_config))
+        path = self.sockets / f"git-{sha256(way.encode()).hexdigest()[:16]}" if self.sockets else None
+        if path is None or len(os.fsencode(path)) > _SOCKET_PATH:
+            return {"ControlMaster": "no", "ControlPath": "none"}
+        return {"ControlMaster": "auto", "ControlPath": _ssh_path(path), "ControlPersist": str(KEPT_OPEN)}
 
 
 @dataclass(frozen=True, slots=True)

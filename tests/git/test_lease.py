@@ -88,6 +88,31 @@ def test_of_many_that_race_one_wins(server: Path, tmp_path: Path) -> None:
     assert len(won) == 1
 
 
+def test_taking_it_again_asks_nothing_first(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = clone_of(server, tmp_path / "a")
+    one = Lease(repository, "main", "ops1", ttl=900)
+    one.acquire(NOON, 0)
+    one.release()
+    asked: list[str] = []
+    monkeypatch.setattr(repository, "tip", asked.append)
+    for _ in range(3):
+        one.acquire(NOON, 0)
+        assert any("ops1" in ref for ref in refs(server))
+        one.release()
+    assert asked == []
+
+
+def test_it_is_taken_again_with_a_clone_made_anew(server: Path, tmp_path: Path) -> None:
+    repository = clone_of(server, tmp_path / "a")
+    one = Lease(repository, "main", "ops1", ttl=900)
+    one.acquire(NOON, 0)
+    one.release()
+    repository.mark_damaged()
+    assert repository.heal()
+    one.acquire(NOON, 0)
+    assert any("ops1" in ref for ref in refs(server))
+
+
 def test_it_leaves_nothing_on_a_server_that_takes_any_ref(remote: Path, tmp_path: Path) -> None:
     one = lease(remote, tmp_path / "a", "ops1")
     one.acquire(NOON, 0)
