@@ -43,3 +43,22 @@ def fact_module(playbooks: Path) -> str:
 def collectors(playbooks: Path) -> dict[str, str]:
     """Collector → its source."""
     return {path.stem: path.read_text(encoding="utf-8") for path in (playbooks / "facts").glob("*.py")}
+
+
+def resident_program(playbooks: Path) -> str:
+    """What runs at the far end of an open session: one ASCII source with all that it needs, given to ``bootstrap``."""
+    folder = playbooks / "resident"
+    parts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    wrapper = parts.pop("program")
+    parts["reconciler_facts"] = (playbooks / "library" / "reconciler_facts.py").read_text(encoding="utf-8")
+    return bundle(wrapper, parts | {f"facts/{name}": source for name, source in collectors(playbooks).items()})
+
+
+def bootstrap(length: int) -> str:
+    """The code for ``python3 -c`` that takes a program of *length* bytes from standard input and runs it.
+
+    It reads not one byte further, for what follows is the program's own. One line, in which no shell finds anything to
+    expand once it is quoted.
+    """
+    read = f"b.extend(os.read(0,min(65536,{length}-len(b)))or sys.exit(3))"
+    return f"import os,sys;b=bytearray();[{read} for _ in iter(lambda:len(b)<{length},False)];exec(bytes(b))"

@@ -22,11 +22,31 @@ def collect(asked):
     return {key: answer_keys(params) for key, params in asked.items()}
 
 
+def grounds(asked):
+    """``user`` or ``user:path`` → what its fact stands on."""
+    return {key: list_grounds(params) for key, params in asked.items()}
+
+
+def list_grounds(params):
+    """The account, the file and its folder, whose owners count."""
+    account = "user:" + params["user"]
+    try:
+        path = find_file(params, pwd.getpwnam(params["user"]))
+    except KeyError:
+        return [account]
+    return [account, os.path.dirname(path), path]
+
+
+def find_file(params, entry):
+    """The path of the keys of an account."""
+    return params.get("path") or os.path.join(entry.pw_dir, ".ssh", "authorized_keys")
+
+
 def answer_keys(params):
     """The fact of one file."""
     try:
         entry = pwd.getpwnam(params["user"])
-        folder, name = os.path.split(params.get("path") or os.path.join(entry.pw_dir, ".ssh", "authorized_keys"))
+        folder, name = os.path.split(find_file(params, entry))
         return {"state": "file", "keys": parse_keys(read_keys(folder, name, entry.pw_uid))}
     except (KeyError, FileNotFoundError):
         return {"state": "absent"}

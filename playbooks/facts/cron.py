@@ -15,6 +15,18 @@ def collect(asked):
     return {key: answer_crontab(params) for key, params in asked.items()}
 
 
+def grounds(asked):
+    """A user's name or a path → what its fact stands on."""
+    return {
+        key: [params["file"]] if params.get("file") else list_crontabs(params["user"]) for key, params in asked.items()
+    }
+
+
+def list_crontabs(user):
+    """The paths where a user's crontab may be; the first folder that exists decides."""
+    return [os.path.join(spool, user) for spool in SPOOLS] + [SPOOLS[0]] * (not os.path.isdir(SPOOLS[0]))
+
+
 def answer_crontab(params):
     """The jobs of one crontab. One that is not there has none."""
     try:

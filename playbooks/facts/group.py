@@ -11,6 +11,11 @@ def collect(asked):
     return {name: answer_group(name) for name in asked}
 
 
+def grounds(asked):
+    """Group name → what its fact stands on."""
+    return {name: ["group:" + name] for name in asked}
+
+
 def answer_group(name):
     """The fact of one group, or why there is none."""
     try:

@@ -22,6 +22,11 @@ def collect(asked):
     return {name: answer_line(params) for name, params in asked.items()}
 
 
+def grounds(asked):
+    """Name → what its fact stands on."""
+    return {name: [params["path"]] for name, params in asked.items()}
+
+
 def answer_line(params):
     """The fact of one asked line, or ``{"error": ...}``: nothing about one file ends the others."""
     try:

@@ -6,22 +6,31 @@ Runs on the hosts, bundled with the other collectors; imports nothing but the st
 import os
 
 CAP = 1024 * 1024  # bytes of one file
+PAGE = 4096  # bytes; nearly every setting is shorter, and the kernel clears as much memory as it is asked to fill
 
 
 def collect(asked):
     """Name → ``{"value": str or None, "persisted": str or None}``; params ``{"file": path}``."""
-    return {name: answer_setting(name, params) for name, params in asked.items()}
+    files = {}
+    return {name: answer_setting(name, params, files) for name, params in asked.items()}
 
 
-def answer_setting(name, params):
-    """The fact of one setting, or why there is none."""
+def grounds(asked):
+    """Name → what its fact stands on, beside the kernel, which never tells."""
+    return {name: [params["file"], None] for name, params in asked.items()}
+
+
+def answer_setting(name, params, files):
+    """The fact of one setting, or why there is none; *files* remembers what was read for others."""
     try:
         path = to_path(name)
         if ".." in path.split("/"):
             return {"error": "%s is not a setting" % name}
         content = read(os.path.join("/proc/sys", path))
         value = None if content is None else " ".join(content.split())
-        return {"value": value, "persisted": last_assignment(read(params["file"]), path)}
+        if params["file"] not in files:
+            files[params["file"]] = read(params["file"])
+        return {"value": value, "persisted": last_assignment(files[params["file"]], path)}
     except Exception as error:
         return {"error": "%s cannot be read: %s" % (name, getattr(error, "strerror", None) or error)}
 
@@ -35,8 +44,12 @@ def to_path(name):
 def read(path):
     """The text of a file, or None where there is none."""
     try:
-        with open(path, "rb") as stream:
-            return stream.read(CAP).decode("utf-8", "replace")
+        with open(path, "rb", buffering=0) as stream:
+            text = stream.read(PAGE)
+            if len(text) == PAGE:
+                stream.seek(0)
+                text = stream.read(CAP)
+            return text.decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -28,7 +28,7 @@ STRATA = (
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
-        *("bundle", "wire", "forge", "web", "ears"),
+        *("bundle", "stream", "wire", "forge", "web", "ears"),
     },
     # Shell: the order of things.
     {
@@ -46,6 +46,7 @@ BETWEEN_EDGES = {
     ("lease", "repo"): "it is passed a repository and speaks of its commits",
     ("bundle", "places"): "the playbooks travel with the package",
     ("ansible", "bundle"): "it sends what looks at hosts",
+    ("stream", "bundle"): "it sends what looks at hosts",
     ("forge", "wire"): "its adapters speak over it",
     ("ears", "wire"): "a webhook is sent over it",
 }
@@ -88,6 +89,7 @@ READS_CLOCK = {
     "cli": "it passes the clock on to everything else",
     "demo": "it waits for the daemon with a deadline",
     "ansible": "its launches have a deadline; the default of an argument",
+    "stream": "its sessions have deadlines; the default of an argument",
     "repo": "its calls to the remote have a deadline",
 }
 
