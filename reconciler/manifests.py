@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,28 +21,51 @@ from reconciler.yamlfile import Document, load
 
 OWN_FOLDERS = ("inventory", "files", "templates")
 POLICY = "reconciler.yml"
+Path = tuple[str | int, ...]
+"""Leads to a value in a document: keys and numbers from the outside in."""
 HEAD = ("name", "hosts", "mode")
 HOSTS_LINE = re.compile(rb"^[ \t]*(?:-[ \t]+)?hosts:[ \t]*([^\r\n#]+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Declaration:
-    """One resource as written. ``fields`` is None where values depend on the host and are checked there."""
+    """One resource as written. ``fields`` is None where values depend on the host and are checked there.
+
+    ``path`` leads to it in its file, ``document`` is the part of the file there. ``hosts`` and ``mode`` are those of
+    its manifest. Two of them are never equal: what was built of one is kept by the object.
+    """
 
     kind: type[Fields]
     document: Document
-    path: tuple[str | int, ...]
-    raw: Mapping[str, Any]
+    path: Path
     fields: Fields | None
+    hosts: str = ""
+    mode: Mode | None = None
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """Its fields as they are written."""
+        found: Mapping[str, Any] = self.document.value
+        return found
 
     @property
     def place(self) -> Place:
         """The first line of the resource."""
-        return self.document.place(self.path)
+        return self.document.place(())
 
     def place_of(self, field: str) -> Place:
         """The line of one of its fields."""
-        return self.document.place((*self.path, field))
+        return self.document.place((field,))
+
+    @property
+    def source(self) -> str:
+        """The file of the revision that ``src`` names, "" where there is none or it depends on the host."""
+        return source_of(self.kind, self.raw)
+
+    def same_as(self, other: Declaration) -> bool:
+        """Whether both are written alike, at the same place, for the same hosts."""
+        mine, others = (self.path, self.hosts, self.mode), (other.path, other.hosts, other.mode)
+        return mine == others and self.document.same_as(other.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,24 @@ class Manifest:
     mode: Mode | None
     declarations: tuple[Declaration, ...]
     mistakes: tuple[Mistake, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One file of manifests: those in it, mistakes that belong to none, and patterns of hosts to hold for these."""
+
+    manifests: tuple[Manifest, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong in it."""
+        return not (self.mistakes or any(manifest.mistakes for manifest in self.manifests))
+
+    def declarations(self) -> Mapping[Path, Declaration]:
+        """What is declared in it, by where it stands."""
+        return {each.path: each for manifest in self.manifests for each in manifest.declarations}
 
 
 def manifest_files(tree: Tree) -> list[str]:
@@ -74,8 +115,11 @@ def misnamed_files(tree: Tree) -> list[Mistake]:
     return [Mistake(Place(name, 1), "manifests end in .yml; rename it, or move it out") for name in names]
 
 
-def load_manifests(file: str, tree: Tree) -> tuple[list[Manifest], list[Mistake], list[str]]:
-    """The manifests of one file, mistakes that belong to no manifest, and patterns of hosts to hold for those.
+NO_SHEET = Sheet()
+
+
+def load_manifests(file: str, tree: Tree, before: Sheet = NO_SHEET) -> Sheet:
+    """The manifests of one file; what is written there as *before* is the same declaration again.
 
     Where the file cannot be read at all, the patterns are salvaged from lines that look like
     ``hosts: …``; where there is none, ``all`` is held, since nobody can say whom the file concerns.
@@ -84,32 +128,34 @@ def load_manifests(file: str, tree: Tree) -> tuple[list[Manifest], list[Mistake]
     document, mistakes = load(file, text)
     if document is None or mistakes:
         salvaged = [pattern.decode(errors="replace").strip().strip("'\"") for pattern in HOSTS_LINE.findall(text)]
-        return [], mistakes, salvaged or ["all"]
+        return Sheet((), tuple(mistakes), tuple(salvaged) or ("all",))
     if document.value is None:
-        return [], [], []
+        return Sheet()
     if not isinstance(document.value, list):
-        where = document.place(())
-        return [], [Mistake(where, "a manifest file is a list, each entry beginning with '- name:'")], ["all"]
-    return [parse_manifest(document, index, tree) for index in range(len(document.value))], [], []
+        wrong = Mistake(document.place(()), "a manifest file is a list, each entry beginning with '- name:'")
+        return Sheet((), (wrong,), ("all",))
+    known = before.declarations()
+    return Sheet(tuple(parse_manifest(document, index, tree, known) for index in range(len(document.value))))
 
 
-def parse_manifest(document: Document, index: int, tree: Tree) -> Manifest:
+def parse_manifest(document: Document, index: int, tree: Tree, known: Mapping[Path, Declaration]) -> Manifest:
     """One entry of a file, with its mistakes."""
     raw, place = document.value[index], document.place((index,))
     if not isinstance(raw, dict):
         return Manifest(place, "all", place, None, (), (Mistake(place, "a manifest has 'hosts' and resources"),))
+    hosts, mode = join_patterns(raw.get("hosts")), raw.get("mode")
+    said = Mode(mode) if mode in tuple(Mode) else None
     mistakes = [*head_mistakes(document, index, raw), *kind_mistakes(document, index, raw)]
     declarations: list[Declaration] = []
     for kind in (key for key in raw if key in KINDS):
         found, wrong = parse_resources(document, (index, kind), KINDS[kind], tree)
-        declarations += found
+        declarations += (settle(each, hosts, said, known) for each in found)
         mistakes += wrong
-    hosts, mode = raw.get("hosts"), raw.get("mode")
     return Manifest(
         place=place,
-        hosts=join_patterns(hosts),
+        hosts=hosts,
         hosts_place=document.place((index, "hosts")),
-        mode=Mode(mode) if mode in tuple(Mode) else None,
+        mode=said,
         declarations=tuple(declarations),
         mistakes=tuple(mistakes),
     )
@@ -166,18 +212,32 @@ def parse_resources(
         mistakes += wrong
         if not wrong:
             checked = None if depends else kind.model_validate(fields)
-            declarations.append(Declaration(kind, document, where, fields, checked))
+            declarations.append(Declaration(kind, document.part(where), where, checked))
     return declarations, mistakes
 
 
+def settle(new: Declaration, hosts: str, mode: Mode | None, known: Mapping[Path, Declaration]) -> Declaration:
+    """A declaration with what its manifest says; the one that is known where nothing about it changed."""
+    made = replace(new, hosts=hosts, mode=mode)
+    old = known.get(made.path)
+    return old if old is not None and old.same_as(made) else made
+
+
 def absent_source(
-    kind: type[Fields], document: Document, path: tuple[str | int, ...], raw: Mapping[str, Any], tree: Tree
+    kind: type[Fields], document: Document, path: Path, raw: Mapping[str, Any], tree: Tree
 ) -> list[Mistake]:
     """A mistake if ``src`` names a file that the revision does not have."""
-    src, folder = raw.get("src"), kind.content_from
-    if not folder or not isinstance(src, str) or has_template(src) or f"{folder}/{src}" in tree:
+    source = source_of(kind, raw)
+    if not source or source in tree:
         return []
-    return [missing(tree, document.place((*path, "src")), folder, src)]
+    return [missing(tree, document.place((*path, "src")), kind.content_from, raw["src"])]
+
+
+def source_of(kind: type[Fields], raw: Mapping[str, Any]) -> str:
+    """The file of the revision that ``src`` names, "" where there is none or it depends on the host."""
+    src = raw.get("src")
+    named = kind.content_from and isinstance(src, str) and not has_template(src)
+    return f"{kind.content_from}/{src}" if named else ""
 
 
 def missing(tree: Tree, place: Place, folder: str, name: str) -> Mistake:
@@ -193,9 +253,7 @@ def has_template_within(value: Any) -> bool:
     return isinstance(value, str) and has_template(value)
 
 
-def unknown_fields(
-    model: type[BaseModel], document: Document, path: tuple[str | int, ...], raw: Mapping[str, Any]
-) -> list[Mistake]:
+def unknown_fields(model: type[BaseModel], document: Document, path: Path, raw: Mapping[str, Any]) -> list[Mistake]:
     """A mistake for each field that the kind does not have, with the nearest that it has."""
     what = getattr(model, "kind", "this")
     return [
@@ -210,9 +268,7 @@ def field_names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def model_mistakes(
-    model: type[BaseModel], document: Document, path: tuple[str | int, ...], what: str, raw: Any = None
-) -> list[Mistake]:
+def model_mistakes(model: type[BaseModel], document: Document, path: Path, what: str, raw: Any = None) -> list[Mistake]:
     """Every mistake that a model finds in *raw*, the value at *path*; in the whole document where it is None."""
     try:
         model.model_validate(document.value if raw is None else raw)
@@ -221,9 +277,7 @@ def model_mistakes(
     return []
 
 
-def explain(
-    model: type[BaseModel], document: Document, path: tuple[str | int, ...], what: str, detail: Mapping[str, Any]
-) -> Mistake:
+def explain(model: type[BaseModel], document: Document, path: Path, what: str, detail: Mapping[str, Any]) -> Mistake:
     """One of pydantic's findings as a sentence at its line."""
     where = tuple(part for part in detail["loc"] if isinstance(part, (str, int)))
     field = ".".join(str(part) for part in where)

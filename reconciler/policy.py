@@ -14,11 +14,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.inventory import Inventory, PatternMistake
 from reconciler.manifests import model_mistakes, nearest
-from reconciler.model import Limits, Mistake, Mode, Resource, Tree, Waiver
+from reconciler.model import Lane, Limits, Mistake, Mode, Resource, Tree, Waiver
 from reconciler.yamlfile import Document, load
 
 FILE = "reconciler.yml"
 ModeName = Literal["observe", "enforce", "suspended"]
+LaneName = Literal["stream", "ansible"]
 CAREFUL = tuple(Mode)
 
 
@@ -50,12 +51,14 @@ def an_identity(value: str) -> str:
 
 
 class Setting(BaseModel):
-    """The mode of one group or host."""
+    """What is special about one group or host."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
-    mode: ModeName
+    mode: ModeName | None = None
     """What may be done about a difference: observe, enforce or suspended."""
+    lane: LaneName | None = None
+    """How it is looked at: stream, over an SSH session that stays open, or ansible, by a launch of Ansible."""
 
 
 class LimitSettings(BaseModel):
@@ -95,10 +98,12 @@ class Policy(BaseModel):
 
     mode: ModeName = "observe"
     """The mode of the fleet: nothing is changed on any host until this, or something more specific, says enforce."""
+    lane: LaneName = "stream"
+    """How the fleet is looked at: stream, over SSH sessions that stay open, or ansible, by launches of Ansible."""
     groups: dict[str, Setting] = {}
-    """Modes of groups; a child group is more specific than its parent."""
+    """Modes and lanes of groups; a child group is more specific than its parent."""
     hosts: dict[str, Setting] = {}
-    """Modes of single hosts."""
+    """Modes and lanes of single hosts."""
     limits: LimitSettings = LimitSettings()
     """How much one cycle may do."""
     waivers: list[WaiverSetting] = []
@@ -188,21 +193,28 @@ def limits_of(policy: Policy) -> Limits:
     return Limits(**policy.limits.model_dump())
 
 
-def host_modes(policy: Policy, inventory: Inventory) -> Mapping[str, Mode]:
-    """Host → mode by fleet, group and host; the most specific wins, among equals the most careful."""
-    return {host: host_mode(policy, inventory, host) for host in inventory.hosts}
-
-
 def host_mode(policy: Policy, inventory: Inventory, host: str) -> Mode:
     """The mode of one host, before any manifest or resource has its say."""
-    if host in policy.hosts:
-        return Mode(policy.hosts[host].mode)
-    groups = [group for group in ("all", *inventory.groups_of(host)) if group in policy.groups]
-    if not groups:
-        return Mode(policy.mode)
-    deepest = max(inventory.depth_of(group) for group in groups)
-    modes = [Mode(policy.groups[group].mode) for group in groups if inventory.depth_of(group) == deepest]
-    return min(modes, key=CAREFUL.index)
+    return min(map(Mode, settings_of(policy, inventory, host, "mode")), key=CAREFUL.index)
+
+
+def host_lane(policy: Policy, inventory: Inventory, host: str) -> Lane:
+    """The lane of one host; where equally specific settings differ, whoever wants Ansible there has a reason."""
+    return min(map(Lane, settings_of(policy, inventory, host, "lane")))
+
+
+def settings_of(policy: Policy, inventory: Inventory, host: str, name: str) -> list[str]:
+    """The most specific values of one setting for a host; more than one where groups of the same depth differ."""
+    own = getattr(policy.hosts.get(host), name, None)
+    if own is not None:
+        return [own]
+    said = {
+        group: getattr(policy.groups[group], name)
+        for group in ("all", *inventory.groups_of(host))
+        if group in policy.groups and getattr(policy.groups[group], name) is not None
+    }
+    deepest = max(map(inventory.depth_of, said), default=0)
+    return [value for group, value in said.items() if inventory.depth_of(group) == deepest] or [getattr(policy, name)]
 
 
 def effective_mode(host: Mode, declared: Mode | None) -> Mode:

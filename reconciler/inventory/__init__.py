@@ -7,21 +7,20 @@ and plugins are mistakes. It never imports Ansible; a contract test compares the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler import yamlfile
-from reconciler.inventory import files as inventoryfiles
-from reconciler.inventory import ini as inifile
 from reconciler.inventory import patterns
+from reconciler.inventory.comparing import NOTHING, Difference, compare, compare_layers
 from reconciler.inventory.patterns import PatternMistake
-from reconciler.inventory.roster import Group, Host, Layer, Roster
-from reconciler.inventory.tree import ROOT, Files, by_owner, owner_of, sort_files
+from reconciler.inventory.roster import Group, Host, Layer
+from reconciler.inventory.sources import Noted, Sources, read_layer, read_sources
+from reconciler.inventory.tree import ROOT, by_owner, owner_of, sort_files
 from reconciler.inventory.variables import CONNECTION, Variable
 from reconciler.model import Mistake, Place, Tree
 
-__all__ = ["Inventory", "PatternMistake", "Variable", "load"]
+__all__ = ["Comparison", "Difference", "Inventory", "PatternMistake", "Reading", "Variable", "load", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +43,20 @@ class Inventory:
 
     def variables(self, host: str) -> Mapping[str, Variable]:
         """What *host* sees: values merged by Ansible's precedence, the nearer replacing the farther whole."""
-        merged = dict(self._group_variables(self._groups_of[host]))
-        for layer in (*self._entries[host].layers, *self._host_files.get(host, ())):
+        merged = dict(self.group_variables(self._groups_of[host]))
+        for layer in self.layers_of(host):
             merged.update(layer)
         return merged
 
-    def _group_variables(self, groups: tuple[str, ...]) -> dict[str, Variable]:
-        """All before its descendants, and every group of an inventory file before any file below group_vars."""
+    def layers_of(self, host: str) -> tuple[Layer, ...]:
+        """What is set for *host* alone, the later layers winning."""
+        return (*self._entries[host].layers, *self._host_files.get(host, ()))
+
+    def group_variables(self, groups: tuple[str, ...]) -> Mapping[str, Variable]:
+        """What a host of *groups* (as ``groups_of`` has them) sees of its groups.
+
+        All comes before its descendants, and every group of an inventory file before any file below group_vars.
+        """
         if groups not in self._merged:
             order = ["all", *sorted(groups, key=self._rank)]
             merged: dict[str, Variable] = {}
@@ -72,8 +78,9 @@ class Inventory:
 
     def connection(self, host: str) -> Mapping[str, Any]:
         """The ``ansible_*`` variables of *host*, all of them from the list of allowed ones."""
-        seen = self.variables(host)
-        return {name: seen[name].value for name in CONNECTION if name in seen}
+        layers = (*reversed(self.layers_of(host)), self.group_variables(self._groups_of[host]))
+        found = {name: next((layer[name] for layer in layers if name in layer), None) for name in CONNECTION}
+        return {name: variable.value for name, variable in found.items() if variable is not None}
 
     def select(self, pattern: str) -> tuple[str, ...]:
         """The hosts that an Ansible host pattern means, in inventory order; raises PatternMistake."""
@@ -119,63 +126,70 @@ class Inventory:
         return (host,) if host is not None else self.groups[group] if group is not None else self.hosts
 
 
+class Comparison:
+    """What each host sees otherwise than in an inventory before; what its groups share is compared once."""
+
+    def __init__(self, old: Inventory, new: Inventory) -> None:
+        self._old, self._new = old, new
+        self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Difference] = {}
+
+    def of(self, host: str) -> Difference:
+        """The difference for a host that both inventories have; a name too many is possible, none too few."""
+        if self._old is self._new:
+            return NOTHING
+        groups = self._old.groups_of(host), self._new.groups_of(host)
+        if groups not in self._shared:
+            found = compare(self._old.group_variables(groups[0]), self._new.group_variables(groups[1]))
+            self._shared[groups] = found if groups[0] == groups[1] else found | Difference(frozenset({"group_names"}))
+        return self._shared[groups] | compare_layers(self._old.layers_of(host), self._new.layers_of(host))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An inventory (None where there is no host at all), every mistake in it, and the parts it was made of."""
+
+    inventory: Inventory | None
+    mistakes: tuple[Mistake, ...]
+    _sources: Sources = field(repr=False)
+    _layers: Mapping[str, tuple[Layer, tuple[Mistake, ...]]] = field(repr=False)
+
+
 def load(tree: Tree, *, allow_local: bool) -> tuple[Inventory | None, list[Mistake]]:
     """The inventory below ``inventory/`` of *tree* and every mistake in it; None where there is no host at all."""
-    roster = Roster(allow_local=allow_local, place=Place(ROOT, 1))
-    files = sort_files(tree, roster)
-    for file in files.sources:
-        _read_source(file, tree[file], roster)
-    roster.finish()
-    inventory = _freeze(tree, files, roster)
-    return inventory, sorted(set(roster.mistakes))
+    reading = read(tree, allow_local=allow_local)
+    return reading.inventory, list(reading.mistakes)
 
 
-def _read_source(file: str, text: bytes, roster: Roster) -> None:
-    if text.startswith(b"#!"):
-        roster.note(Place(file, 1), "an inventory script would run on the controller; only static files are read")
-    elif file.endswith(".ini"):
-        inifile.read_groups(file, text, roster)
-    else:
-        _read_yaml_or_ini(file, text, roster)
-
-
-def _read_yaml_or_ini(file: str, text: bytes, roster: Roster) -> None:
-    """A file without an ending may be either; as in Ansible it is INI if it makes no mapping in YAML."""
-    document, mistakes = yamlfile.load(file, text)
-    bare = "." not in file.rpartition("/")[2]
-    if bare and (document is None or not isinstance(document.value, dict)) and not text.startswith(b"---"):
-        inifile.read_groups(file, text, roster)
-        return
-    roster.mistakes.extend(mistakes)
-    if document is not None:
-        inventoryfiles.read_groups(document, roster)
-
-
-def _freeze(tree: Tree, files: Files, roster: Roster) -> Inventory | None:
-    groups_of_files = by_owner("group_vars", files.group_vars, roster.groups, roster)
-    hosts_of_files = by_owner("host_vars", files.host_vars, roster.hosts, roster)
-    group_files = {name: _layers(tree, paths, roster) for name, paths in groups_of_files.items()}
-    host_files = {name: _layers(tree, paths, roster) for name, paths in hosts_of_files.items()}
-    if not roster.hosts:
-        roster.note(
-            Place(ROOT, 1), "the inventory has no hosts; an empty inventory never means that there is nothing to do"
+def read(
+    tree: Tree, *, allow_local: bool, before: Reading | None = None, changed: Collection[str] = frozenset()
+) -> Reading:
+    """Read the inventory of *tree*; what *before* read of files that are not among those *changed* is kept."""
+    if before is not None and not any(name.startswith(f"{ROOT}/") for name in changed):
+        return before
+    notes = Noted()
+    files = sort_files(tree, notes)
+    sources = before._sources if before is not None else None
+    if sources is None or sources.files != files.sources or not set(files.sources).isdisjoint(changed):
+        sources = read_sources(tree, files.sources, allow_local=allow_local)
+    owned = by_owner("group_vars", files.group_vars, sources.groups, notes)
+    hosted = by_owner("host_vars", files.host_vars, sources.hosts, notes)
+    kept = {} if before is None else before._layers
+    layers = {
+        path: kept[path] if path in kept and path not in changed else read_layer(path, tree[path], allow_local)
+        for paths in (*owned.values(), *hosted.values())
+        for path in paths
+    }
+    mistakes = {*notes.mistakes, *sources.mistakes, *(wrong for _, found in layers.values() for wrong in found)}
+    inventory = None
+    if sources.members is not None:
+        inventory = Inventory(
+            hosts=sources.members["all"],
+            groups=sources.members,
+            _entries=sources.hosts,
+            _sections=sources.groups,
+            _group_files={name: tuple(layers[path][0] for path in paths) for name, paths in owned.items()},
+            _host_files={name: tuple(layers[path][0] for path in paths) for name, paths in hosted.items()},
+            _groups_of=sources.memberships,
+            _order=sources.order,
         )
-        return None
-    groups = roster.members()
-    if groups is None:
-        return None
-    order = {name: at for at, name in enumerate(groups["all"])}
-    memberships = _invert(groups)
-    return Inventory(groups["all"], groups, roster.hosts, roster.groups, group_files, host_files, memberships, order)
-
-
-def _layers(tree: Tree, paths: tuple[str, ...], roster: Roster) -> tuple[Layer, ...]:
-    return tuple(inventoryfiles.read_variables(path, tree[path], roster) for path in paths)
-
-
-def _invert(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {host: [] for host in groups["all"]}
-    for group in sorted(groups.keys() - {"all"}):
-        for host in groups[group]:
-            found[host].append(group)
-    return {host: tuple(names) for host, names in found.items()}
+    return Reading(inventory, tuple(sorted(mistakes)), sources, layers)

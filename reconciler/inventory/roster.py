@@ -44,20 +44,27 @@ class Host:
     layers: list[Layer] = field(default_factory=list)
 
 
-class Roster:
+class Noted:
+    """Mistakes found so far."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+
+    def note(self, place: Place, message: str) -> None:
+        """Remember a mistake."""
+        self.mistakes.append(Mistake(place, message))
+
+
+class Roster(Noted):
     """Groups and hosts in the order in which they were first written, and the mistakes found so far."""
 
     def __init__(self, *, allow_local: bool, place: Place) -> None:
-        self.mistakes: list[Mistake] = []
+        super().__init__()
         self.groups = {name: Group(name, place) for name in ("all", "ungrouped")}
         self.hosts: dict[str, Host] = {}
         self._allow_local = allow_local
         self._expanded = 0
         self.groups["all"].children["ungrouped"] = place
-
-    def note(self, place: Place, message: str) -> None:
-        """Remember a mistake."""
-        self.mistakes.append(Mistake(place, message))
 
     def group(self, name: str, place: Place) -> Group | None:
         """The group of that name, new if need be; None where the name cannot be one."""

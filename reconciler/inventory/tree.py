@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from reconciler.inventory.roster import Roster
+from reconciler.inventory.roster import Noted
 from reconciler.model import Place
 
 ROOT = "inventory"
@@ -34,7 +34,7 @@ class Files:
     host_vars: tuple[str, ...]
 
 
-def sort_files(paths: Iterable[str], roster: Roster) -> Files:
+def sort_files(paths: Iterable[str], notes: Noted) -> Files:
     """Tell the files below ``inventory/`` apart; what has no business there is noted."""
     found: dict[str, list[str]] = {"sources": [], "group_vars": [], "host_vars": []}
     ours = (PurePosixPath(path) for path in paths if path.startswith(f"{ROOT}/"))
@@ -47,7 +47,7 @@ def sort_files(paths: Iterable[str], roster: Roster) -> Files:
         elif not any(part.endswith(_IGNORED_SUFFIXES) for part in parts):
             problem = _source_problem(path)
             if problem:
-                roster.note(Place(str(path), 1), problem)
+                notes.note(Place(str(path), 1), problem)
             else:
                 found["sources"].append(str(path))
     return Files(*(tuple(each) for each in found.values()))
@@ -62,7 +62,7 @@ def _source_problem(path: PurePosixPath) -> str:
     return ""
 
 
-def by_owner(folder: str, files: Iterable[str], owners: Collection[str], roster: Roster) -> dict[str, tuple[str, ...]]:
+def by_owner(folder: str, files: Iterable[str], owners: Collection[str], notes: Noted) -> dict[str, tuple[str, ...]]:
     """The variables files in *folder* of each group or host of *owners*, in reading order."""
     entries: dict[str, list[str]] = {}
     for file in files:
@@ -71,12 +71,12 @@ def by_owner(folder: str, files: Iterable[str], owners: Collection[str], roster:
     for entry in sorted(entries, key=_rank):
         owner = _owner(entry, owners)
         if owner is None:
-            _note_orphan(folder, entry, entries[entry][0], owners, roster)
+            _note_orphan(folder, entry, entries[entry][0], owners, notes)
         elif owner in found:
-            roster.note(Place(entries[entry][0], 1), f"Ansible reads {folder}/{found[owner]} and never this file")
+            notes.note(Place(entries[entry][0], 1), f"Ansible reads {folder}/{found[owner]} and never this file")
         else:
             found[owner] = entry
-    return {owner: _readable(entries[entry], roster) for owner, entry in found.items()}
+    return {owner: _readable(entries[entry], notes) for owner, entry in found.items()}
 
 
 def owner_of(file: str, folder: str, owners: Collection[str]) -> str | None:
@@ -95,19 +95,19 @@ def _owner(entry: str, owners: Collection[str]) -> str | None:
     return next((name for name in names if name in owners), None)
 
 
-def _note_orphan(folder: str, entry: str, file: str, owners: Collection[str], roster: Roster) -> None:
+def _note_orphan(folder: str, entry: str, file: str, owners: Collection[str], notes: Noted) -> None:
     if entry.endswith(_IGNORED_SUFFIXES):
         return
     suffix = next((suffix for suffix in VARIABLE_SUFFIXES[1:] if entry.endswith(suffix)), "")
     name = entry.removesuffix(suffix)
     near = difflib.get_close_matches(name, owners, n=1) if len(owners) <= 5_000 else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    roster.note(
+    notes.note(
         Place(file, 1), f"there is no {_FOLDERS[folder]} {name[:60]} in the inventory, so nothing reads this{hint}"
     )
 
 
-def _readable(files: list[str], roster: Roster) -> tuple[str, ...]:
+def _readable(files: list[str], notes: Noted) -> tuple[str, ...]:
     """The files of one entry that Ansible reads: in a folder, those of known endings in folders without one."""
     kept = []
     for file in files:
@@ -115,7 +115,7 @@ def _readable(files: list[str], roster: Roster) -> tuple[str, ...]:
         if not inside.parts or _is_read(inside):
             kept.append(file)
         elif not file.endswith(_IGNORED_SUFFIXES):
-            roster.note(
+            notes.note(
                 Place(file, 1),
                 "Ansible would not read this file: it ends in .yml, .yaml or .json, in a folder without a dot",
             )

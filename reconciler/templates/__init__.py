@@ -14,10 +14,10 @@ from jinja2 import Template, TemplateSyntaxError
 from reconciler.templates.limits import MAX_TEXT, Exceeded, joined
 from reconciler.templates.mistakes import TemplateMistake, explain, innermost
 from reconciler.templates.rewrite import VALUE
-from reconciler.templates.sandbox import Sandbox
+from reconciler.templates.sandbox import Codes, Sandbox
 from reconciler.templates.scope import Scope, has_template
 
-__all__ = ["Renderer", "Scope", "TemplateMistake", "has_template"]
+__all__ = ["Codes", "Renderer", "Scope", "TemplateMistake", "has_template"]
 
 MAX_KEPT_VALUES = 20_000
 """Compiled values kept; a fleet has far fewer different ones, and a hostile one must not fill the memory."""
@@ -26,12 +26,17 @@ MAX_KEPT_VALUES = 20_000
 class Renderer:
     """The templates of one revision, compiled when first used. One rendering at a time.
 
-    All of them together may take *steps*, where that is given.
+    All of them together may take *steps*, where that is given. *codes* are those of an earlier revision.
     """
 
-    def __init__(self, templates: Mapping[str, bytes], steps: int | None = None) -> None:
-        self._sandbox = Sandbox(templates, steps)
+    def __init__(self, templates: Mapping[str, bytes], steps: int | None = None, codes: Codes | None = None) -> None:
+        self._sandbox = Sandbox(templates, steps, codes)
         self._values: dict[str, Template] = {}
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names below ``templates/`` that the last rendering looked for, those included that are not there."""
+        return frozenset(self._sandbox.asked)
 
     def render(self, name: str, scope: Scope) -> bytes:
         """Return templates/*name* as *scope*'s host gets it, 1 MiB at most, or raise TemplateMistake."""
@@ -62,6 +67,7 @@ class Renderer:
 
     def _begin(self, scope: Scope) -> None:
         self._sandbox.scope = scope
+        self._sandbox.asked.clear()
         self._sandbox.meter.refill()
         scope.begin(self._evaluate)
 

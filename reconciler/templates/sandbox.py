@@ -47,6 +47,8 @@ from reconciler.templates.scope import LazyDict, Scope, finished, plain
 
 MAX_SOURCE = 512 * 1024
 """Characters of one template."""
+MAX_KEPT = 20_000
+"""Pieces of code kept; a fleet has far fewer, and a hostile revision must not fill the memory."""
 MAX_INCLUDES = 20
 """How deep templates may include each other."""
 CALL_COST = 5
@@ -55,6 +57,36 @@ CALL_COST = 5
 _DEPTH = "depth of includes"
 _LOOKING = frozenset({"d", "default", "defined", "none", "sameas", "undefined"})
 """Filters and tests that neither show nor compare what they are given."""
+
+
+class Codes:
+    """The code of templates and values, by name and text: it depends on nothing else, so another sandbox may use it.
+
+    What the renderings of one revision do not use is not kept for the one after the next.
+    """
+
+    def __init__(self, before: Codes | None = None) -> None:
+        self._before: Mapping[tuple[str | None, str], CodeType] = {} if before is None else before._used
+        self._used: dict[tuple[str | None, str], CodeType] = {}
+
+    def find(self, source: str, name: str | None) -> CodeType | None:
+        """Return what *source* was compiled to, in this revision or the one before."""
+        key = (name, source)
+        found = self._used.get(key) or self._before.get(key)
+        return found if found is None else self.keep(source, name, found)
+
+    def keep(self, source: str, name: str | None, code: CodeType) -> CodeType:
+        """Remember *code*, up to a bound that only a hostile revision reaches."""
+        if len(self._used) >= MAX_KEPT:
+            self._used.clear()
+        self._used[(name, source)] = code
+        return code
+
+    def close(self, sources: Mapping[str, bytes]) -> None:
+        """Forget the revision before, but for templates that are still among *sources* and that nothing changed."""
+        still = {(name, text.decode(errors="replace")) for name, text in sources.items()}
+        self._used = {key: code for key, code in self._before.items() if key in still} | self._used
+        self._before = {}
 
 
 class HostContext(Context):
@@ -94,7 +126,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(OPERATIONS)
     context_class = HostContext
 
-    def __init__(self, sources: Mapping[str, bytes], purse: int | None = None) -> None:
+    def __init__(self, sources: Mapping[str, bytes], purse: int | None = None, codes: Codes | None = None) -> None:
         super().__init__(
             trim_blocks=True,
             undefined=Missing,
@@ -109,6 +141,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.functions: dict[str, Any] = self._functions()
         self.filters = {name: self._metered(name, each) for name, each in filters.FILTERS.items()} | self._bounds()
         self.tests = {name: self._metered(name, each) for name, each in filters.TESTS.items()}
+        self.asked: set[str] = set()
+        self._codes = Codes() if codes is None else codes
         self._compiled: dict[str, Template] = {}
 
     def _functions(self) -> dict[str, Any]:
@@ -255,6 +289,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> Template:  # noqa: A002, ARG002
         self.meter.charge(CALL_COST)
+        self.asked.add(name)
         if name not in self._compiled:
             self._compiled[name] = self.compiled(self.source(name), name)
         return self._compiled[name]
@@ -270,16 +305,23 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def join_path(self, template: str, parent: str | None) -> str:
         """Return the name an include means: below templates/, or else beside the template that includes it."""
         beside = posixpath.join(posixpath.dirname(parent or ""), template)
+        self.asked |= {template, beside}
         return beside if template not in self.sources and beside in self.sources else template
 
     def compiled(self, source: str, name: str | None) -> Template:
         """Compile *source*; a single expression without a *name* leaves its value as ``VALUE`` in the context."""
+        code = self._codes.find(source, name)
+        if code is None:
+            code = self._codes.keep(source, name, self._code(source, name))
+        return Template.from_code(self, code, {})
+
+    def _code(self, source: str, name: str | None) -> CodeType:
         if len(source) > MAX_SOURCE:
             raise Exceeded(f"A template may have {MAX_SOURCE // 1024} KiB at most.")
         tree = rewrite(self._parsed(source), value=name is None)
         tree.set_environment(self)
         code: CodeType = self.compile(tree, name, name or "<value>")
-        return Template.from_code(self, code, {})
+        return code
 
     def _parsed(self, source: str) -> nodes.Template:
         """Parse *source*, by the settings of its own first line where it has one: ``#jinja2: lstrip_blocks: True``."""

@@ -29,7 +29,8 @@ def has_template(text: str) -> bool:
 class Scope:
     """The variables of one host: plain values, some of them texts with templates in them.
 
-    Each is evaluated once, when first used. The values themselves are never changed.
+    Each is evaluated when a rendering first uses it, once, and again for the next one: so what a rendering makes
+    and costs depends on nothing but its texts and variables. The values themselves are never changed.
     """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
@@ -37,6 +38,7 @@ class Scope:
         self._known: dict[Path, tuple[Any, frozenset[str]]] = {}
         self._open: list[Path] = []
         self._names: set[str] = set()
+        self._asked: set[str] = set()
         self._evaluate: Evaluate = _not_yet
 
     @property
@@ -48,6 +50,11 @@ class Scope:
         return frozenset(self._names)
 
     @property
+    def asked(self) -> frozenset[str]:
+        """The names that the last rendering looked for among the variables, those included that are not there."""
+        return frozenset(self._asked)
+
+    @property
     def names(self) -> list[str]:
         """The names of all variables."""
         return list(self._variables)
@@ -55,11 +62,13 @@ class Scope:
     def begin(self, evaluate: Evaluate) -> None:
         """Start another rendering, in which nested templates are evaluated by *evaluate*."""
         self._evaluate = evaluate
-        self._names = set()
+        self._names, self._asked = set(), set()
         self._open.clear()
+        self._known.clear()
 
     def has(self, name: str) -> bool:
         """Say whether there is a variable *name*."""
+        self._asked.add(name)
         return name in self._variables
 
     def lookup(self, name: str) -> Any:

@@ -45,6 +45,17 @@ class Document:
         """Where the mapping key at *path* begins, or its nearest known ancestor."""
         return self._place(self._find(path).key)
 
+    def part(self, path: tuple[str | int, ...]) -> Document:
+        """The value at *path*, which has to be there, as a document of its own that knows the same places."""
+        value = self.value
+        for step in path:
+            value = value[step]
+        return Document(self.file, value, self._find(path))
+
+    def same_as(self, other: Document) -> bool:
+        """Whether both say the same, to the type and the order of keys, at the same places."""
+        return self.file == other.file and self.root == other.root and repr(self.value) == repr(other.value)
+
     def _find(self, path: tuple[str | int, ...]) -> Mark:
         mark = self.root
         for step in path:

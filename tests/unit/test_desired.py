@@ -113,6 +113,26 @@ def test_a_resource_that_no_host_changes_is_built_once() -> None:
     assert desired.hosts["web1"].resources[0] is desired.hosts["web2"].resources[0]
 
 
+def test_resources_that_come_out_alike_are_one_and_others_share_what_they_can() -> None:
+    manifest = "- hosts: all\n  template:\n    - {src: t, dest: /a, mode: '0600', notify: reload x}\n"
+    files = {"templates/t": "{{ x }}", "inventory/group_vars/web.yml": "x: w", "inventory/group_vars/db.yml": "x: d"}
+    hosts = build(manifest, **files).hosts
+    web1, web2, db1 = ({one.name: one for one in hosts[name].resources}["/a"] for name in ("web1", "web2", "db1"))
+    assert web1 is web2
+    assert (web1.content, db1.content) == (b"w", b"d")
+    assert (db1.fields, db1.places, db1.notify) == (web1.fields, web1.places, web1.notify)
+    assert db1.places is web1.places
+    assert [place.short for place in db1.sources] == ["templates/t:1", "inventory/group_vars/db.yml:1"]
+
+
+def test_many_mistakes_on_many_hosts_are_kept_once() -> None:
+    hosts = "".join(f"    h{number}: {{ansible_port: none}}\n" for number in range(50))
+    desired = compiled({"inventory/hosts.yml": f"all:\n  hosts:\n{hosts}", "a.yml": GOOD.replace("db", "all")})
+    assert len(desired.mistakes) == 50
+    assert len({id(found) for found in desired.held.values()}) == 1
+    assert desired.held["h1"] == desired.mistakes
+
+
 def test_ignored_attributes_are_not_wanted_and_misspelt_ones_are_a_mistake() -> None:
     manifest = "- hosts: web\n  copy:\n    - {content: x, dest: /a, mode: '0600', ignore: [mode]}\n"
     assert sorted(build(manifest).hosts["web1"].resources[0].wanted) == ["content", "state"]

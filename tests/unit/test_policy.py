@@ -50,6 +50,24 @@ def test_the_mode_of_a_host(policy: str, web1: str, web2: str, db1: str) -> None
     assert modes(policy) == dict(zip(HOSTS, (web1, web2, db1), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("policy", "web1", "web2", "db1"),
+    [
+        ("", "stream", "stream", "stream"),
+        ("lane: ansible", "ansible", "ansible", "ansible"),
+        ("lane: ansible\ngroups: {web: {lane: stream}}", "stream", "stream", "ansible"),
+        ("groups: {web: {lane: ansible}}\nhosts: {web1: {mode: enforce}}", "ansible", "ansible", "stream"),
+        ("hosts: {db1: {lane: ansible}}", "stream", "stream", "ansible"),
+        # web1 is in two groups of the same depth: whoever wants Ansible there has a reason.
+        ("groups: {web: {lane: stream}, db: {lane: ansible}}", "ansible", "stream", "ansible"),
+    ],
+)
+def test_the_lane_of_a_host(policy: str, web1: str, web2: str, db1: str) -> None:
+    desired = compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": policy})
+    assert not desired.mistakes
+    assert [str(desired.hosts[name].lane) for name in HOSTS] == [web1, web2, db1]
+
+
 @pytest.mark.parametrize("declared", [None, *Mode])
 @pytest.mark.parametrize("host", list(Mode))
 def test_a_resource_is_more_specific_than_its_host_unless_that_is_suspended(host: Mode, declared: Mode | None) -> None:
