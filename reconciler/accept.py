@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 
 import yaml
 
-from reconciler.desired import compile_tree
 from reconciler.errors import Gone, ReconcilerError, Refused, Rewritten, Unreachable
 from reconciler.model import Commit, Desired, Limits, Mistake, Outcome
 from reconciler.recall import REF, recall
 from reconciler.record import Occasion, revision_event
-from reconciler.world import World
+from reconciler.world import Compiled, World
 
 LOOK = "refs/reconciler/look"
 """Where ``plan`` fetches to, so that it never meets the daemon it runs beside."""
@@ -56,6 +55,12 @@ def accept(world: World, *, dry: bool = False) -> Accepted:
             raise
         refuse(world, error, known)
         return in_force(world, known, known, stop=str(error)) if known else Accepted("", stop=str(error))
+
+
+def as_before(world: World) -> Accepted:
+    """What the last cycle found in force, without asking git again; git is asked where there was none."""
+    before = world.recent.accepted
+    return before if isinstance(before, Accepted) else accept(world)
 
 
 def newest(world: World, known: str | None, ref: str) -> str:
@@ -106,14 +111,27 @@ def in_force(
 def compiled(world: World, sha: str) -> Desired:
     """The compiled revision; kept while it is in force, so that an unchanged one costs nothing."""
     if sha not in world.compiled:
-        tree, mistakes = world.repository.tree(sha, world.config.repository.path)
-        desired = compile_tree(tree, allow_local=world.config.allow_local_connection)
-        if mistakes:
-            desired = Desired({}, mistakes=tuple(sorted({*mistakes, *desired.mistakes})))
+        folder = folder_of(world, sha)
+        alike = next((c for c in world.compiled.values() if folder and c.folder == folder), None)
         for old in list(world.compiled)[:-1]:
             del world.compiled[old]
-        world.compiled[sha] = desired
-    return world.compiled[sha]
+        world.compiled[sha] = Compiled(folder, alike.desired if alike else compile_anew(world, sha))
+    return world.compiled[sha].desired
+
+
+def folder_of(world: World, sha: str) -> str:
+    """The id of the folder of desired state; "" where there is none."""
+    try:
+        return world.repository.tree_id(sha, world.config.repository.path)
+    except Gone:
+        return ""
+
+
+def compile_anew(world: World, sha: str) -> Desired:
+    """Compile a revision: what it changed since the last one."""
+    tree, mistakes = world.repository.tree(sha, world.config.repository.path)
+    desired = world.workshop.compile(tree)
+    return Desired({}, mistakes=tuple(sorted({*mistakes, *desired.mistakes}))) if mistakes else desired
 
 
 def refuse(world: World, error: ReconcilerError, known: str | None) -> None:

@@ -118,7 +118,7 @@ def run(
         daemon = Daemon(world, pace)
         world.stop = world.repository.stopping = lambda: daemon.stopping
         logs.info(f"reconciler {reconciler.__version__} on {config.repository.shown_url}, shard {config.shard}")
-        with open_door(config, daemon.wake.ring):
+        with open_door(config, daemon.poll_now):
             daemon.run()
         logs.info("stopped")
 

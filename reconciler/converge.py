@@ -1,4 +1,4 @@
-"""Look at hosts, put them right, and look again: at most three launches of Ansible however many hosts.
+"""Put hosts right and look at them again: one launch of Ansible however many hosts.
 
 Called by ``cycle``. The intent is on disk before a host is touched; whatever a launch says, only an
 empty difference in the second look is called converged.
@@ -12,24 +12,12 @@ from datetime import date
 from reconciler.accept import Accepted
 from reconciler.ansible import HostWork
 from reconciler.errors import LaunchError, Unreachable
+from reconciler.lookout import observe
 from reconciler.memory import intent_of
-from reconciler.model import Attempt, Blind, Desired, HostAsk, HostPlan, Observed, Plan
+from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
 from reconciler.plan import Look, hold, plan_host
 from reconciler.waiver import in_force
 from reconciler.world import Known, World
-
-
-def observe(world: World, desired: Desired, hosts: Collection[str] | None = None) -> Mapping[str, Observed | Blind]:
-    """What the hosts of a revision answer, in one launch; every host asked is in the answer."""
-    asked = {name: host for name, host in desired.hosts.items() if hosts is None or name in hosts}
-    if not asked:
-        return {}
-    world.progress(f"looking at {count(len(asked), 'host')}")
-    asks = {
-        name: HostAsk(host.connection, tuple(resource.ask for resource in host.resources))
-        for name, host in asked.items()
-    }
-    return world.ansible.observe(asks, world.stop)
 
 
 def converge(
@@ -53,7 +41,7 @@ def converge(
         return {}, Plan(plan.revision, tuple(hold(host, reason) for host in due))
     if world.stop():
         return attempts, None
-    seen = observe(world, accepted.desired, attempts.keys())
+    seen = observe(world, accepted.desired, attempts.keys(), fresh=True)
     if cut_short(world, seen):
         return attempts, None
     waivers = in_force(accepted.desired.waivers, today)
@@ -75,6 +63,8 @@ def carry_out(
     """One launch for all hosts, with the intent on disk before it."""
     world.state.begin({host.host: intent_of(host, known.interrupted.get(host.host)) for host in due})
     world.progress(f"converging {count(len(due), 'host')}")
+    world.recent.spent.converged |= {host.host for host in due if host.steps}
+    world.recent.spent.removed |= {host.host for host in due if any(step.removes for step in host.steps)}
     work = {host.host: work_of(desired, host) for host in due}
     try:
         return world.ansible.converge(work, staged(desired, due), stop)

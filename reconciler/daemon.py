@@ -1,7 +1,7 @@
 """The daemon: when a cycle runs, one at a time, until it is told to stop.
 
 The only importer of apscheduler, and with ``cli`` the only reader of clocks. A wake-up carries no
-data: the timer and SIGHUP each only say *now*; SIGTERM and SIGINT say *finish*.
+data: the timer, a webhook, SIGHUP and a host with news each only say *now*; SIGTERM and SIGINT say *finish*.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from reconciler import logs
 from reconciler.cycle import Report, cycle
 from reconciler.errors import ReconcilerError
+from reconciler.model import Mode
 from reconciler.world import World
 
 LONGEST_RETRY = 60.0
@@ -31,17 +32,32 @@ JITTER = 0.1
 
 @dataclass(slots=True)
 class Pace:
-    """The two clocks and the backoff, in monotonic seconds; a step of the wall clock moves none of them."""
+    """When git is asked and the fleet looked at, and the backoff; in monotonic seconds, which no clock step moves."""
 
     interval: float
     sweep_interval: float
     swept_at: float | None = None
+    polled_at: float | None = None
     failures: int = 0
     not_before: float = 0.0
 
     def sweep_due(self, now: float) -> bool:
         """Whether the fleet is to be looked at."""
         return self.swept_at is None or now - self.swept_at >= self.sweep_interval
+
+    def poll_due(self, now: float) -> bool:
+        """Whether git is to be asked though the timer says nothing, as it goes by the wall clock."""
+        return self.polled_at is None or now - self.polled_at >= self.interval * (1 + 2 * JITTER)
+
+    def resting(self, now: float) -> bool:
+        """Whether it went wrong a short while ago."""
+        return now < self.not_before
+
+    def until(self, now: float) -> float:
+        """Seconds until something is due by itself."""
+        swept = now if self.swept_at is None else self.swept_at + self.sweep_interval
+        polled = now if self.polled_at is None else self.polled_at + self.interval * (1 + 2 * JITTER)
+        return max(0.0, self.not_before - now, min(swept, polled) - now)
 
     def succeeded(self) -> None:
         """Back to the ordinary pace."""
@@ -84,6 +100,7 @@ class Daemon:
     wake: Bell = field(default_factory=Bell)
     stopping: bool = False
     asked: bool = True
+    ticked: bool = False
     trouble: str = ""
 
     def run(self) -> None:
@@ -91,6 +108,7 @@ class Daemon:
         signal.signal(signal.SIGTERM, self.finish)
         signal.signal(signal.SIGINT, self.finish)
         signal.signal(signal.SIGHUP, self.look_now)
+        self.world.wake = self.wake.ring
         scheduler = self.start_timer()
         try:
             self.loop()
@@ -103,7 +121,7 @@ class Daemon:
         logging.getLogger("apscheduler").propagate = False
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
-            self.wake.ring,
+            self.poll_now,
             "interval",
             seconds=self.pace.interval,
             jitter=self.pace.interval * JITTER,
@@ -115,33 +133,48 @@ class Daemon:
         return scheduler
 
     def loop(self) -> None:
-        """Run a cycle at every wake-up. The wait has its own limit, since the timer goes by the wall clock."""
+        """Run a cycle at every wake-up, and when one is due though nobody says so."""
         self.wake.ring()
         while not self.stopping:
-            self.wake.wait(self.pace.interval * (1 + 2 * JITTER))
-            now = self.monotonic()
-            if not self.stopping and (self.asked or now >= self.pace.not_before):
-                self.run_cycle(now)
+            self.wake.wait(self.pace.until(self.monotonic()))
+            if not self.stopping:
+                self.run_due(self.monotonic())
 
-    def run_cycle(self, now: float) -> None:
+    def run_due(self, now: float) -> None:
+        """Run the cycle that is due now, if any. After trouble only hosts with news, and whoever asks, are heard."""
+        # Each is cleared only where it was seen, so that nothing is lost that is said in between.
+        if asked := self.asked:
+            self.asked = False
+        if ticked := self.ticked:
+            self.ticked = False
+        heard = asked or not self.pace.resting(now)
+        poll = heard and (asked or ticked or self.pace.poll_due(now))
+        sweep = heard and (asked or self.pace.sweep_due(now))
+        if poll or sweep or self.world.called:
+            self.run_cycle(now, poll=poll, sweep=sweep)
+
+    def run_cycle(self, now: float, *, poll: bool, sweep: bool) -> None:
         """One cycle, whatever comes of it: an error is told once, and the next cycle is the retry."""
-        sweep = self.pace.sweep_due(now)
-        if self.asked:  # cleared only where it was seen, so that no SIGHUP is lost in between
-            self.asked, sweep = False, True
+        if poll:
+            self.pace.polled_at = now
+        failed = True
         try:
-            report = cycle(self.world, sweep=sweep)
+            report = cycle(self.world, sweep=sweep, poll=poll, wait=False)
+            failed = bool(report.trouble) and (poll or sweep)
         except ReconcilerError as error:
             report = Report(trouble=str(error))
         except Exception as error:  # noqa: BLE001 - a defect of ours must not end the daemon, nor print a traceback
             report = Report(trouble=f"unexpected {type(error).__name__}: {error}")
             logs.trace(error)
-        if report.plan is not None:
+        if report.swept or (sweep and not failed):
             self.pace.swept_at = now
-        if report.trouble:
+        if failed:
             self.pace.failed(self.monotonic())
-        else:
+        elif poll and not report.trouble:
             self.pace.succeeded()
         self.tell(report)
+        if report.plan and not self.stopping and any(host.mode is Mode.ENFORCE for host in report.plan.hosts):
+            self.world.ansible.warm()  # the next repair begins at once
 
     def tell(self, report: Report) -> None:
         """Log what is new: trouble when it begins and when it ends; an idle cycle says nothing."""
@@ -156,6 +189,11 @@ class Daemon:
     def finish(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop: no new task starts, the running one ends, then the daemon does."""
         self.stopping = True
+        self.wake.ring()
+
+    def poll_now(self) -> None:
+        """Ask git now, or as soon as the running cycle is over."""
+        self.ticked = True
         self.wake.ring()
 
     def look_now(self, _signal: int, _frame: FrameType | None) -> None:

@@ -33,10 +33,9 @@ from reconciler.cause import (
 from reconciler.markdown import marker
 from reconciler.model import Attempt, Plan, Tree
 from reconciler.propose import Offer, Seen, offer, with_pull, withdraw
-from reconciler.publish import recite
 from reconciler.talk import Letter
 from reconciler.ticket import Links, Way, Ways
-from reconciler.world import World
+from reconciler.world import Standing, World
 
 if TYPE_CHECKING:
     from reconciler.forge import Forge
@@ -50,18 +49,26 @@ SHOWN = (Move.OPEN, Move.UPDATE, Move.KEEP, Move.REOPEN)
 
 @dataclass(frozen=True)
 class Found:
-    """What one cycle found and did: the plan, what became of it, how the hosts stand after, and what they answered."""
+    """What one cycle planned and tried, and how every host of the fleet stands after it, looked at now or before."""
 
     plan: Plan
-    attempts: Mapping[str, Attempt] = field(default_factory=dict)
-    after: Plan | None = None
-    seen: Seen = field(default_factory=dict)
+    attempts: Mapping[str, Attempt]
+    fleet: Mapping[str, Standing]
 
     @cached_property
     def final(self) -> Plan:
         """Every host by the last look at it."""
-        last = {host.host: host for host in (self.after.hosts if self.after else ())}
-        return replace(self.plan, hosts=tuple(recite(last.get(h.host, h), h) for h in self.plan.hosts))
+        return replace(self.plan, hosts=tuple(self.fleet[name].final for name in sorted(self.fleet)))
+
+    @property
+    def last_attempts(self) -> Mapping[str, Attempt]:
+        """The attempts that hosts stand by."""
+        return {name: standing.attempt for name, standing in self.fleet.items() if standing.attempt}
+
+    @property
+    def seen(self) -> Seen:
+        """What hosts answered on which something differs."""
+        return {name: standing.seen for name, standing in self.fleet.items() if standing.seen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def assess(world: World, accepted: Accepted, found: Found) -> Needs:
         memories,
         looked_at=datetime.fromisoformat(world.state.get("swept_at")),
         blind_after=settings.blind_after if settings else BLIND_AFTER,
-        attempts=found.attempts,
+        attempts=found.last_attempts,
         flaps=flaps,
     )
     tickets = remembered_tickets(world)

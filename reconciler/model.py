@@ -214,11 +214,12 @@ class Desired:
 class Observed:
     """What one host answered: collector → key → fact. ``host`` comes from the connection, never from the answer.
 
-    A lane that hears that nothing changed gives the very same object again.
+    Where it is ``kept``, its lane gives the very same object again as long as nothing changed.
     """
 
     host: str
     facts: Mapping[str, Mapping[str, Any]]
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,11 @@ class Plan:
     revision: str
     hosts: tuple[HostPlan, ...]
     id: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything is to be done on any host."""
+        return any(host.steps or host.handlers for host in self.hosts)
 
 
 @dataclass(frozen=True, slots=True)

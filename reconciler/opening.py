@@ -10,7 +10,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.ansible import Ansible, AnsibleSettings
 from reconciler.audit import AuditBranch
+from reconciler.bundle import playbooks_folder
 from reconciler.config import Config, ForgeConfig, read_secret
+from reconciler.desired import Workshop
 from reconciler.desk import Desk
 from reconciler.lease import Lease
+from reconciler.reach import SshWay
 from reconciler.repo import Remote, Repository, Signer
 from reconciler.state import State, lock
 from reconciler.world import World
@@ -29,6 +32,7 @@ from reconciler.world import World
 if TYPE_CHECKING:
     from reconciler.ears import Ear
     from reconciler.forge import App, TokenFile
+    from reconciler.stream import Stream
 
 DATABASE = "state.db"
 SPENT = "forge_writes"
@@ -58,16 +62,18 @@ def open_world(
             open_things.enter_context(lock(folder))
         config = config.model_copy(update={"state_dir": folder})
         state = open_things.enter_context(State.open(folder / DATABASE, read_only=read_only))
-        repository, ansible = open_repository(config), Ansible(ansible_settings(config), monotonic)
+        ansible = Ansible(ansible_settings(config), monotonic)
+        repository = open_repository(config, None if read_only else ansible.settings.sockets)
         made_anew = False
         if not read_only:
             made_anew = repository.heal()
             ansible.end_leftovers()
             open_things.callback(ansible.end_leftovers)  # the connections that ssh keeps open, at the end
-        yield World(
+        world = World(
             config=config,
             repository=repository,
             audit=AuditBranch(repository, config.shard),
+            workshop=Workshop(allow_local=config.allow_local_connection),
             ansible=ansible,
             state=state,
             clock=clock,
@@ -79,6 +85,32 @@ def open_world(
             shard_lease=Lease(repository, config.shard, f"{socket.gethostname()}:{instance(folder)}"),
             clone_is_new=made_anew,
         )
+        open_things.callback(world.beside.close)
+        if config.stream.sessions:
+            world.stream = open_things.enter_context(closing(open_stream(config, world, ansible.settings, monotonic)))
+        yield world
+
+
+def open_stream(config: Config, world: World, other: AnsibleSettings, monotonic: Callable[[], float]) -> Stream:
+    """The sessions to hosts; none is opened yet. Ansible (*other*) converges over the same connections."""
+    from reconciler.stream import Stream, StreamSettings
+
+    times = config.timeouts
+    settings = StreamSettings(
+        ssh=SshWay(config.ssh.key, config.ssh.known_hosts, config.ssh.config, int(times.connect.total_seconds())),
+        playbooks=playbooks_folder(),
+        observe_timeout=times.observe.total_seconds(),
+        sessions=config.stream.sessions,
+        connecting=config.forks,
+        instance=other.instance,
+        sockets=other.sockets,
+    )
+    return Stream(settings, partial(wake, world), monotonic)
+
+
+def wake(world: World) -> None:
+    """Wake whoever runs cycles in this world by now."""
+    world.wake()
 
 
 def open_desk(
@@ -143,10 +175,10 @@ def open_audit(config: Config) -> AuditBranch:
     return AuditBranch(open_repository(config), config.shard)
 
 
-def open_repository(config: Config) -> Repository:
-    """The local clone with the keys it is reached and signed with."""
+def open_repository(config: Config, sockets: Path | None = None) -> Repository:
+    """The local clone with the keys it is reached and signed with; *sockets* is where connections are kept open."""
     source, person = config.repository, config.committer
-    remote = Remote(source.url, source.ssh_key, source.known_hosts, config.ssh.config)
+    remote = Remote(source.url, source.ssh_key, source.known_hosts, config.ssh.config, sockets=sockets)
     return Repository(config.state_dir / "repo.git", remote, Signer(person.name, person.email, config.signing_key))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from reconciler.diff import compare, orphans
@@ -50,6 +50,18 @@ class Look:
     waivers: tuple[Waiver, ...] = ()
 
 
+Plans = dict[str, tuple[Look, HostPlan]]
+"""Host → what its last plan was made of, and that plan; kept by the caller, so that the same look costs nothing."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """The hosts that were converged since the sweep began, and those of them that something was removed on."""
+
+    converged: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
+
+
 def make_plan(
     revision: str,
     desired: Desired,
@@ -58,19 +70,25 @@ def make_plan(
     limits: Limits,
     stop: str = "",
     today: date | None = None,
+    *,
+    plans: Plans | None = None,
+    spent: Spent | None = None,
 ) -> Plan:
-    """The plan for every host of a revision. ``stop`` is a reason to apply nothing at all.
+    """The plan for every host that was *seen*, and for those that mistakes hold. ``stop`` is a reason to apply nothing.
 
-    ``today`` (UTC) decides which waivers are in force; all of them are where it is not given.
+    ``today`` (UTC) decides which waivers are in force; all of them are where it is not given. *plans* are looked up and
+    filled; *spent* is what the sweep has used of its limits already.
     """
     nothing, waivers = HostMemory(""), in_force(desired.waivers, today)
     looks = [
-        Look(host, seen.get(name, Blind(name, "it was not asked")), memory.applied, memory.owed, waivers.get(name, ()))
-        for name, host in desired.hosts.items()
+        Look(desired.hosts[name], found, memory.applied, memory.owed, waivers.get(name, ()))
+        for name, found in seen.items()
+        if name in desired.hosts
         for memory in (memories.get(name, nothing),)
     ]
     held = [plan_held(host, mistakes) for host, mistakes in desired.held.items()]
-    hosts = limit([*map(plan_host, looks), *held], limits)
+    fleet = len(desired.hosts) + len(held)
+    hosts = limit([*(plan_again(look, {} if plans is None else plans) for look in looks), *held], limits, fleet, spent)
     if stop:
         hosts = [hold(host, stop) for host in hosts]
     ordered = tuple(sorted(hosts, key=lambda host: host.host))
@@ -81,6 +99,27 @@ def plan_held(host: str, mistakes: Iterable[Mistake]) -> HostPlan:
     """A host whose manifests have mistakes is not looked at, and nothing is done to it."""
     reasons = tuple(str(mistake) for mistake in mistakes)
     return HostPlan(host, Mode.OBSERVE, State.BLIND, held=reasons, reason="its manifests have mistakes")
+
+
+def plan_again(look: Look, plans: Plans) -> HostPlan:
+    """The last plan of a host where nothing that it was made of is another now; else a new one."""
+    known = plans.get(look.desired.host)
+    if known is not None and is_same(known[0], look):
+        return known[1]
+    plan = plan_host(look)
+    if isinstance(look.seen, Observed) and look.seen.kept:
+        plans[look.desired.host] = look, plan
+    return plan
+
+
+def is_same(old: Look, new: Look) -> bool:
+    """Whether two looks are made of the very same objects; to compare them by value would cost as much as planning."""
+    return (
+        old.seen is new.seen
+        and old.desired is new.desired
+        and old.applied is new.applied
+        and (old.owed, old.waivers) == (new.owed, new.waivers)
+    )
 
 
 def plan_host(look: Look) -> HostPlan:
@@ -151,19 +190,20 @@ def handlers_for(desired: HostDesired, due: Iterable[Resource], owed: Iterable[s
     )
 
 
-def limit(hosts: list[HostPlan], limits: Limits) -> list[HostPlan]:
-    """Hold back what is more than one cycle may do: too many removals at once, too many hosts at once."""
-    removing = [host for host in hosts if any(step.removes for step in host.steps)]
-    allowed = max(limits.removals_hosts, len(hosts) * limits.removals_percent // 100)
-    if len(removing) > allowed:
+def limit(hosts: list[HostPlan], limits: Limits, fleet: int, spent: Spent | None = None) -> list[HostPlan]:
+    """Hold back what is more than one sweep may do: too many removals at once, too many hosts at once."""
+    spent = spent or Spent()
+    removing = {host.host for host in hosts if any(step.removes for step in host.steps)}
+    number, allowed = len(removing | spent.removed), max(limits.removals_hosts, fleet * limits.removals_percent // 100)
+    if number > allowed:
         reason = (
-            f"something would be removed on {len(removing)} of {len(hosts)} hosts, and the limit is {allowed};"
+            f"something would be removed on {number} of {fleet} hosts, and the limit is {allowed};"
             " raise limits.removals_hosts in reconciler.yml in a commit before this one"
         )
-        names = {host.host for host in removing}
-        hosts = [hold(host, reason) if host.host in names else host for host in hosts]
+        hosts = [hold(host, reason) if host.host in removing else host for host in hosts]
     if limits.hosts is not None:
-        waiting = {host.host for host in [h for h in hosts if h.steps][limits.hosts :]}
+        more = [host.host for host in hosts if host.steps and host.host not in spent.converged]
+        waiting = set(more[max(0, limits.hosts - len(spent.converged)) :])
         reason = f"only {limits.hosts} hosts are converged in one cycle (limits.hosts); it waits for the next"
         hosts = [hold(host, reason) if host.host in waiting else host for host in hosts]
     return hosts

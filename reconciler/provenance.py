@@ -15,13 +15,17 @@ from reconciler.world import World
 
 def cite(world: World, plan: Plan, desired: Desired) -> Plan:
     """The plan with a commit on every change: the newest of those that the value came from."""
-    hosts = [host for host in plan.hosts if host.changes]
+    hosts = [host for host in plan.hosts if any(change.commit is None for change in host.changes)]
     if not hosts:
         return plan
     resources = {host.host: wanted_resources(desired, host) for host in hosts}
     places = {place for host in hosts for change in host.changes for place in sources_of(change, resources[host.host])}
     commits = find_commits(world, plan.revision, places)
     cited = {host.host: cite_host(host, resources[host.host], commits) for host in hosts}
+    plans = world.recent.plans
+    for host in hosts:
+        if host.host in plans and plans[host.host][1] is host:
+            plans[host.host] = plans[host.host][0], cited[host.host]
     return replace(plan, hosts=tuple(cited.get(host.host, host) for host in plan.hosts))
 
 
@@ -52,13 +56,22 @@ def find_commits(world: World, revision: str, places: Iterable[Place]) -> dict[P
     lines: dict[str, set[Place]] = defaultdict(set)
     for place in places:
         lines[place.file].add(place)
+    blame = world.recent.blame
+    for old in [key for key in blame if key[0] != revision]:
+        del blame[old]
     commits: dict[Place, Commit] = {}
     for file, cited in lines.items():
-        path = world.config.repository.within(file)
-        if file.startswith(("files/", "templates/")):
-            commit = world.repository.last_change(revision, path)
-            commits |= dict.fromkeys(cited, commit) if commit else {}
-        else:
-            blamed = world.repository.blame(revision, path, {place.line for place in cited})
-            commits |= {place: blamed[place.line] for place in cited if place.line in blamed}
+        known = blame.setdefault((revision, file), {})
+        new = {place.line for place in cited} - known.keys()
+        known |= ask_git(world, revision, file, new) if new else {}
+        commits |= {place: commit for place in cited if (commit := known[place.line])}
     return commits
+
+
+def ask_git(world: World, revision: str, file: str, lines: set[int]) -> dict[int, Commit | None]:
+    """Line → the commit that wrote it, None where git knows none."""
+    path = world.config.repository.within(file)
+    if file.startswith(("files/", "templates/")):
+        return dict.fromkeys(lines, world.repository.last_change(revision, path))
+    blamed = world.repository.blame(revision, path, lines)
+    return {line: blamed.get(line) for line in lines}

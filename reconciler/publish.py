@@ -16,9 +16,9 @@ from reconciler.comment import digest
 from reconciler.converge import count
 from reconciler.errors import GitError
 from reconciler.memory import remember, resumed_changes
-from reconciler.model import Attempt, Event, HostMemory, HostPlan, Outcome, Plan, State
+from reconciler.model import Attempt, Blind, Event, HostMemory, HostPlan, Observed, Outcome, Plan, State
 from reconciler.record import Occasion, Told, events_of, revision_event, tell
-from reconciler.world import Known, World
+from reconciler.world import Known, Standing, World
 
 
 def write_down(
@@ -26,27 +26,55 @@ def write_down(
     accepted: Accepted,
     plan: Plan,
     attempts: Mapping[str, Attempt],
-    after: Plan | None,
+    after: Plan,
     known: Known,
-) -> None:
-    """One transaction: what is remembered of every host, what is to be said, and the intents that are settled."""
+    seen: Mapping[str, Observed | Blind],
+    *,
+    sweep: bool,
+) -> bool:
+    """One transaction: what is remembered of every host, what is to be said, and the intents that are settled.
+
+    Returns whether there is anything that people may want to hear: a story, or a whole sweep.
+    """
     now = world.clock()
-    finals = {host.host: host for host in (after.hosts if after else ())}
+    finals = {host.host: host for host in after.hosts}
     told: list[Told] = []
     changed: list[HostMemory] = []
     for before in plan.hosts:
-        final = finals.get(before.host, before)
-        new, one = settle(world, accepted, before, final, attempts.get(before.host), known)
+        attempt = attempts.get(before.host)
+        if attempt is None and before.host not in known.interrupted and is_settled(world, before, known):
+            continue
+        new, one = settle(world, accepted, before, finals.get(before.host, before), attempt, known, seen)
         told += [one] if one else []
         changed += [new] if new != known.hosts.get(before.host) else []
     evidence = attest(world, accepted) if told or accepted.new else ()
     occasion = Occasion(world.config.shard, now, accepted.sha, evidence)
-    gone = sorted(known.hosts.keys() - {host.host for host in plan.hosts}) if accepted.new else []
+    gone = gone_hosts(accepted, known)
     events = events_for(accepted, plan, told, gone, occasion)
-    meta = {"recorded": accepted.sha, "swept_at": now.isoformat(timespec="seconds")}
+    meta = {"recorded": accepted.sha, **({"swept_at": now.isoformat(timespec="seconds")} if sweep else {})}
     world.state.finish(changed, events, [*settled_intents(world, plan, finals), *gone], meta, gone)
+    world.recent.accepted = replace(accepted, new=False)
     for event in events:
         world.say(event.message.splitlines()[0])
+    return sweep or bool(events)
+
+
+def is_settled(world: World, before: HostPlan, known: Known) -> bool:
+    """Whether a host stands just as it was written down last, by the very same plan and memory."""
+    last = world.recent.standings.get(before.host)
+    return (
+        last is not None
+        and last.before is before
+        and last.attempt is None
+        and last.memory is known.hosts.get(before.host)
+    )
+
+
+def gone_hosts(accepted: Accepted, known: Known) -> list[str]:
+    """The hosts that a new revision does not have any more."""
+    if not accepted.new or accepted.desired is None:
+        return []
+    return sorted(known.hosts.keys() - accepted.desired.hosts.keys() - accepted.desired.held.keys())
 
 
 def settled_intents(world: World, plan: Plan, finals: Mapping[str, HostPlan]) -> list[str]:
@@ -62,6 +90,7 @@ def settle(
     final: HostPlan,
     attempt: Attempt | None,
     known: Known,
+    seen: Mapping[str, Observed | Blind],
 ) -> tuple[HostMemory, Told | None]:
     """What is remembered of one host, and what there is to say of it."""
     desired = accepted.desired.hosts.get(before.host) if accepted.desired else None
@@ -69,6 +98,9 @@ def settle(
     final = recite(final, before)
     now = world.clock().isoformat(timespec="seconds")
     new = remember(old, desired, before, final, attempt, accepted.sha, (now, swept_at))
+    new = old if new == old else new
+    answer = seen.get(before.host) if final.changes else None
+    world.recent.standings[before.host] = Standing(desired, before, final, attempt, new, answer)
     intent = known.interrupted.get(before.host)
     resumed = None if intent is None else resumed_changes(intent, before.mode)
     return new, tell(before, final, attempt, old, new, resumed, swept_at)
@@ -105,8 +137,18 @@ def revision_words(accepted: Accepted, plan: Plan, gone: list[str], *, quiet: bo
     return "\n\n".join(parts) if quiet or left or gone or mistakes else ""
 
 
-def publish(world: World) -> str:
-    """Append what waits in the outbox to the audit branch and push it; the trouble, if it has to wait longer."""
+def publish(world: World, *, poll: bool = True) -> str:
+    """Append what waits in the outbox to the audit branch and push it; the trouble, if it has to wait longer.
+
+    After trouble it waits for the next *poll*, or every host with news would wait for a remote that is away.
+    """
+    if poll or not world.recent.trouble:
+        world.recent.trouble = append_and_push(world)
+    return world.recent.trouble
+
+
+def append_and_push(world: World) -> str:
+    """Append and push now; the trouble, if there is any."""
     attest_later(world)
     events = world.state.outbox()
     if not events:

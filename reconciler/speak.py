@@ -37,8 +37,8 @@ def announce(world: World, accepted: Accepted, plan: Plan) -> None:
             deliver(world, f"status/{begun.sha}/{world.desk.context(CONVERGE)}", patience=BRIEFLY)
 
 
-def speak(world: World, accepted: Accepted, found: Found | None = None) -> None:
-    """Store what is to be said, and say as much of it as can be said now.
+def speak(world: World, accepted: Accepted, found: Found | None = None, *, listen: bool = True) -> None:
+    """Store what is to be said, and say as much of it as can be said now; *listen* for pull requests too.
 
     Branches go first, so that the ticket that offers them can name their pull request.
     """
@@ -47,7 +47,7 @@ def speak(world: World, accepted: Accepted, found: Found | None = None) -> None:
     letters, meta = refusal_letters(world, accepted)
     world.state.say(status_slots(world, statuses(world, accepted, found)), letters, world.desk.ear_names, meta)
     needs = assess(world, accepted, found) if found else None
-    converse(world, accepted)
+    converse(world, accepted if listen else None)
     if needs:
         store(world, needs)
         converse(world)

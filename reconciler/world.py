@@ -9,17 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.ansible import Ansible
 from reconciler.audit import AuditBranch
+from reconciler.beside import Beside
 from reconciler.config import Config
+from reconciler.desired import Workshop
 from reconciler.desk import Desk
 from reconciler.errors import GitError
 from reconciler.lease import Lease
-from reconciler.model import Desired, HostMemory
+from reconciler.model import Attempt, Blind, Commit, Desired, HostAsk, HostDesired, HostMemory, HostPlan, Observed
+from reconciler.plan import Plans, Spent
 from reconciler.repo import Repository
 from reconciler.state import State
+
+if TYPE_CHECKING:
+    from reconciler.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,73 @@ class Known:
         return self.hosts.get(host) or HostMemory(host)
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled revision, and the id of the folder that it was compiled from: equal ids are equal files."""
+
+    folder: str
+    desired: Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one host came out of the last cycle that looked at it.
+
+    Planned as ``before``, found as ``final`` at the end, with what was tried and what is remembered; what it answered
+    is kept where something differs.
+    """
+
+    desired: HostDesired | None
+    before: HostPlan
+    final: HostPlan
+    attempt: Attempt | None
+    memory: HostMemory
+    seen: Observed | Blind | None = None
+
+
+@dataclass(slots=True)
+class Recent:
+    """What this process knows of its last cycles, so that what did not change costs nothing. All of it may be lost.
+
+    ``asks``: host → the desired state that the question was made of, and the question. ``blame``: revision, file and
+    line → the commit. ``plans``, ``standings`` by host; ``spent`` of the limits since the sweep began.
+    """
+
+    asks: dict[str, tuple[HostDesired, HostAsk]] = field(default_factory=dict)
+    plans: Plans = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    blame: dict[tuple[str, str], dict[int, Commit | None]] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
+    accepted: Any = None
+    trouble: str = ""
+
+    def begin(self, desired: Desired, *, sweep: bool) -> None:
+        """Begin a cycle: a sweep has its limits whole again, and forgets hosts that are declared no more."""
+        if sweep:
+            self.spent = Spent()
+            for known in (self.asks, self.plans, self.standings):
+                for gone in known.keys() - desired.hosts.keys() - desired.held.keys():
+                    del known[gone]
+
+    def covers(self, desired: Desired) -> bool:
+        """Whether every host has been looked at since it is to be what it is to be now."""
+        held = desired.held.keys() <= self.standings.keys()
+        return held and all(
+            name in self.standings and self.standings[name].desired is host for name, host in desired.hosts.items()
+        )
+
+
 @dataclass(slots=True)
 class World:
-    """The ports of a cycle. ``say`` tells a person of an event, ``progress`` of what is going on now."""
+    """The ports of a cycle. ``say`` tells a person of an event, ``progress`` of what is going on now.
+
+    ``stream`` is None where every host is looked at by Ansible; ``wake`` is called when a host has news.
+    """
 
     config: Config
     repository: Repository
     audit: AuditBranch
+    workshop: Workshop
     ansible: Ansible
     state: State
     clock: Callable[[], datetime]
@@ -51,7 +117,16 @@ class World:
     shard_lease: Lease
     desk: Desk = field(default_factory=Desk)
     clone_is_new: bool = False
-    compiled: dict[str, Desired] = field(default_factory=dict)
+    compiled: dict[str, Compiled] = field(default_factory=dict)
+    stream: Stream | None = None
+    beside: Beside = field(default_factory=Beside)
+    recent: Recent = field(default_factory=Recent)
+    wake: Callable[[], None] = lambda: None
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The hosts with news: their far end said so, or they answered after a cycle had gone on without them."""
+        return self.beside.late | (self.stream.restless() if self.stream else frozenset())
 
     def known(self) -> Known:
         """Hosts as remembered; what an interrupted cycle was to restart or reload is owed."""

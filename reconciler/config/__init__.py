@@ -98,6 +98,14 @@ class SshConfig(Settings):
     """An ssh_config file of yours, for jump hosts and the like. Default: none."""
 
 
+class StreamConfig(Settings):
+    """The SSH sessions that stay open, so that looking at a host costs next to nothing."""
+
+    sessions: int = Field(default=1000, ge=0, le=20_000)
+    """At most this many stay open, some 3 MB of memory each; hosts beyond are asked over sessions that are closed
+    again. Default: 1000; 0 to look at every host by launches of Ansible."""
+
+
 class Timeouts(Settings):
     """How long to wait for hosts. None of them can be switched off: a silent host must not stop the others."""
 
@@ -141,6 +149,8 @@ class Config(Settings):
     """Let an inventory manage this very machine (ansible_connection: local). Default: false."""
     forks: int = Field(default=20, ge=1, le=500)
     """How many hosts are worked on at once. Default: 20; 1 for one after another."""
+    stream: StreamConfig = StreamConfig()
+    """How hosts are looked at over SSH; reconciler.yml of the repository can say lane: ansible for a group or host."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for hosts."""
     committer: Committer = Committer()

@@ -78,7 +78,7 @@ def foreseen(sides: Sides, limits: Limits) -> tuple[list[HostPreview], str]:
     drafts = {host: preview_host(sides, host) for host in head.hosts}
     plans = [draft.plan for draft in drafts.values()] + [plan_held(*each) for each in head.held.items()]
     # How many hosts go in one cycle only says when the others follow; it keeps nothing from them.
-    allowed = sorted(limit(plans, replace(limits, hosts=None)), key=lambda plan: plan.host)
+    allowed = sorted(limit(plans, replace(limits, hosts=None), len(plans)), key=lambda plan: plan.host)
     hosts = [settle(drafts[plan.host], plan) for plan in allowed if plan.host in drafts and drafts[plan.host].touched]
     hosts += [held_host(host, base, head, memories.get(host)) for host in newly_held(base, head)]
     return hosts, digest("", allowed) if any(plan.steps for plan in allowed) else ""

@@ -25,6 +25,9 @@ class FakeFleet:
         self.launches += 1
         return {host: self.facts.get(host) or self.clean[host] for host in asks}
 
+    def warm(self) -> None:
+        """There is nothing to start ahead."""
+
     def converge(
         self, work: Mapping[str, HostWork], staged: Mapping[str, bytes], stop: Callable[[], bool]
     ) -> dict[str, Attempt]:

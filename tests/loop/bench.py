@@ -142,6 +142,7 @@ class Bench:
             "state_dir": str(self.state_dir),
             "interval": 1,
             "sweep_interval": 3600,
+            "stream": {"sessions": 0},  # these hosts are on no network
             "allow_local_connection": True,
         }
         self.config.write_text(yaml.safe_dump({**plain, **settings}))

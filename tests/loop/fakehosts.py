@@ -39,6 +39,9 @@ class FakeHosts:
         hosts = self.load()
         return {host: self.answer(host, ask.asks, hosts.get(host, {})) for host, ask in asks.items()}
 
+    def warm(self) -> None:
+        """There is nothing to start ahead."""
+
     def converge(
         self, work: Mapping[str, HostWork], staged: Mapping[str, bytes], stop: Callable[[], bool]
     ) -> dict[str, Attempt]:

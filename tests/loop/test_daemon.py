@@ -218,12 +218,12 @@ def test_a_hundred_idle_cycles_leave_nothing_behind(bench: Bench) -> None:
     config = load(bench.config)
     with bench.world() as world:
         running = Daemon(world, Pace(1, config.sweep_interval.total_seconds()), ticking)
-        running.run_cycle(ticking())
+        running.run_due(ticking())
         assert len(bench.stories()) == 2
         for number in range(120):
             ticking.now += 1
             running.asked = number % 2 == 0  # every other one sweeps the fleet, too
-            running.run_cycle(ticking())
+            running.run_due(ticking())
             if number == 20:
                 said.truncate(0)
                 before, memory = traces(bench), resident()

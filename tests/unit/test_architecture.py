@@ -32,7 +32,8 @@ STRATA = (
     },
     # Shell: the order of things.
     {
-        *("world", "desk", "opening", "accept", "recall", "converge", "attest", "publish", "provenance", "cycle"),
+        *("world", "beside", "desk", "opening", "accept", "recall", "lookout", "converge", "attest", "publish"),
+        *("provenance", "cycle"),
         *("speak", "hear", "foresee", "escalate", "propose", "deliver"),
         *("daemon", "demo", "diary", "cli"),
     },

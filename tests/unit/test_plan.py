@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import Blind, HostMemory, Limits, Notify, Observed, Plan, State
-from reconciler.plan import limit, make_plan
+from reconciler.model import Blind, Desired, HostMemory, HostPlan, Limits, Notify, Observed, Plan, State
+from reconciler.plan import Spent, limit, make_plan
 from tests.unit.worlds import SHA, absent, compiled, fleet, there
 
 MANY = """
@@ -68,13 +69,42 @@ def test_what_is_owed_is_due_though_nothing_differs() -> None:
     assert [(handler.notify, handler.owed) for handler in host.handlers] == [(Notify("reload", "nginx"), True)]
 
 
-def test_a_blind_host_has_no_steps_and_one_that_was_not_asked_is_blind() -> None:
+def test_a_blind_host_has_no_steps_and_one_that_was_not_asked_is_not_in_the_plan() -> None:
     desired = fleet(MANY, "web1 web2", **{"templates/a.j2": "x"})
     plan = plan_of(desired, {"web1": Blind("web1", "Connection refused")})
-    assert [(host.state, host.reason, host.steps) for host in plan.hosts] == [
-        (State.BLIND, "Connection refused", ()),
-        (State.BLIND, "it was not asked", ()),
-    ]
+    assert [(host.state, host.reason, host.steps) for host in plan.hosts] == [(State.BLIND, "Connection refused", ())]
+
+
+def test_the_same_look_is_the_same_plan_and_any_other_a_new_one() -> None:
+    desired = fleet(MANY, "web1", **{"templates/a.j2": "x"})
+    seen = replace(absent(desired)["web1"], kept=True)
+    memory, plans = HostMemory("web1"), {}
+
+    def again(found: Observed = seen, known: HostMemory = memory, wanted: Desired = desired) -> HostPlan:
+        return make_plan(SHA, wanted, {"web1": found}, {"web1": known}, Limits(), plans=plans).hosts[0]
+
+    first = again()
+    assert again() is first
+    assert again(replace(seen)) is not first, "another answer"
+    assert again(known=HostMemory("web1", {})) is not again(), "another memory"
+    assert again(wanted=fleet(MANY, "web1", **{"templates/a.j2": "x"})) is not again(), "another revision"
+    fleeting = replace(seen, kept=False)
+    assert again(fleeting) is not again(fleeting), "what its lane lets go of would only cost memory"
+
+
+def test_limits_hold_for_the_whole_sweep_however_many_cycles_its_hosts_come_in() -> None:
+    desired = fleet(GONE, "web1 web2 web3 web4")
+    seen, spent = there(desired, sha256="0"), Spent()
+
+    def steps(name: str, limits: Limits) -> bool:
+        (host,) = make_plan(SHA, desired, {name: seen[name]}, {}, limits, spent=spent).hosts
+        if host.steps:
+            spent.converged.add(name)
+            spent.removed.add(name)
+        return bool(host.steps)
+
+    assert [steps(name, Limits(50, 0, None)) for name in seen] == [True, True, False, False]
+    assert [steps(name, Limits(100, 0, 3)) for name in ("web1", "web3", "web4")] == [True, True, False]
 
 
 def test_modes_decide_what_becomes_a_step() -> None:
@@ -140,4 +170,4 @@ def test_the_plan_is_named_by_what_it_would_do() -> None:
     names = {plan_of(desired).id, plan_of(other).id, plan_of(desired, stop="held").id}
     assert len(names) == 3
     assert plan_of(desired).id == plan_of(desired).id
-    assert limit([], Limits(0, 0, 1)) == []
+    assert limit([], Limits(0, 0, 1), 0) == []
