@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +107,8 @@ def run(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the daemon: poll git, sweep the fleet, converge and record, until SIGTERM."""
+    # Whoever says "now" while we start is heard anyway: the first thing that a daemon does is a whole cycle.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from reconciler import logs
     from reconciler.config import load
     from reconciler.daemon import Daemon, Pace

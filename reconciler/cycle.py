@@ -58,15 +58,19 @@ def run_through(world: World, *, sweep: bool, poll: bool, wait: bool) -> Report:
     """
     accepted = accept(world) if poll else as_before(world)
     sweep = sweep or accepted.new
-    hosts = due(world, accepted.desired, sweep=sweep) if accepted.desired else ()
+    hosts = due(world, accepted.desired, sweep=sweep, poll=poll) if accepted.desired else ()
     if accepted.desired is None or not hosts:
         trouble = publish(world, poll=poll) or accepted.trouble
         speak(world, accepted, listen=poll)
         return Report(accepted.sha, trouble=trouble)
+    world.recent.unsettled.update(hosts)
+    world.recent.moved.difference_update(hosts)
     known = world.known()
     seen = observe(world, accepted.desired, hosts, wait=wait)
     if cut_short(world, seen):
         return Report(accepted.sha, trouble=STOPPED)
+    if not seen:  # they are all slow, and wake us one by one
+        return Report(accepted.sha, trouble=accepted.trouble)
     world.recent.begin(accepted.desired, sweep=sweep)
     today = world.clock().date()
     plan = plan_for(world, accepted, seen, known, today)
@@ -77,6 +81,9 @@ def run_through(world: World, *, sweep: bool, poll: bool, wait: bool) -> Report:
     if after is None:
         return Report(accepted.sha, plan, trouble=STOPPED)
     news = write_down(world, accepted, plan, attempts, after, known, seen, sweep=sweep)
+    world.recent.unsettled.difference_update(hosts)
+    world.recent.unsettled.update(host.host for host in plan.hosts if host.steps and host.host not in attempts)
+    world.look_again(after, attempts)
     trouble = publish(world, poll=poll) or accepted.trouble
     found = Found(plan, attempts, world.recent.standings) if news and world.recent.covers(accepted.desired) else None
     speak(world, accepted, found, listen=poll)

@@ -15,12 +15,16 @@ from reconciler.model import Desired, HostAsk, HostDesired, Lane
 from reconciler.world import World
 
 PATIENCE = 2.0
-"""Seconds after which a cycle goes on with the hosts that have answered, where others still have not."""
+"""Seconds after which a cycle goes on with the hosts that have answered, if any; the others have their turn later."""
 
 
-def due(world: World, desired: Desired, *, sweep: bool) -> Collection[str]:
-    """The hosts to look at now: every one for a sweep, else those that called, or answered late."""
-    return desired.hosts.keys() if sweep else world.called & desired.hosts.keys()
+def due(world: World, desired: Desired, *, sweep: bool, poll: bool) -> Collection[str]:
+    """The hosts to look at now: every one for a sweep, else those that called, or answered late.
+
+    With a *poll* also those with whom an earlier cycle did not come to an end.
+    """
+    waiting = world.recent.unsettled if poll else frozenset()
+    return desired.hosts.keys() if sweep else (world.called | waiting) & desired.hosts.keys()
 
 
 def observe(
@@ -37,15 +41,19 @@ def observe(
     world.progress(f"looking at {len(asked)} host{'' if len(asked) == 1 else 's'}")
     streamed = {host.host: ask_of(world, host) for host in asked if by_stream(world, host)}
     others = {host.host: ask_of(world, host) for host in asked if host.host not in streamed}
-    seen = {} if fresh else {name: found for name, found in world.beside.take(0.0).items() if name in others}
-    left = {name: ask for name, ask in others.items() if name not in seen}
-    if world.stream is None or not streamed:
-        return {**seen, **(world.ansible.observe(left, world.stop) if left else {})}
-    if hosts is None or len(asked) == len(desired.hosts):
+    if world.stream is not None and (hosts is None or len(asked) == len(desired.hosts)):
         world.stream.keep(streamed)
+    seen = {} if fresh else world.beside.take(others, 0.0)
+    left = {name: ask for name, ask in others.items() if name not in seen}
+    if not streamed and (wait or not any(by_stream(world, host) for host in desired.hosts.values())):
+        return {**seen, **(world.ansible.observe(left, world.stop) if left else {})}
     began = begin_launch(world, left)
-    seen |= world.stream.observe(streamed, world.stop, fresh=fresh, patience=None if wait else PATIENCE)
-    return {**seen, **(world.beside.take(None if wait else 0.0) if began else {})}
+    if world.stream is not None:
+        patience = None if wait else PATIENCE
+        seen = {**seen, **world.stream.observe(streamed, world.stop, fresh=fresh, patience=patience)}
+    if not wait or not left:
+        return seen
+    return {**seen, **(world.beside.take(left, None) if began else world.ansible.observe(left, world.stop))}
 
 
 def begin_launch(world: World, asks: Mapping[str, HostAsk]) -> bool:

@@ -335,6 +335,11 @@ class Attempt:
     handlers: Mapping[str, StepResult] = field(default_factory=dict)
     reason: str = ""
 
+    @property
+    def worked(self) -> bool:
+        """Whether it came to its end and no step failed."""
+        return not self.reason and all(result.status != "failed" for result in self.steps.values())
+
 
 @dataclass(frozen=True, slots=True)
 class HostMemory:

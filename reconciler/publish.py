@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from reconciler.accept import Accepted, revision_file
 from reconciler.attest import attest, attest_later
@@ -19,6 +20,9 @@ from reconciler.memory import remember, resumed_changes
 from reconciler.model import Attempt, Blind, Event, HostMemory, HostPlan, Observed, Outcome, Plan, State
 from reconciler.record import Occasion, Told, events_of, revision_event, tell
 from reconciler.world import Known, Standing, World
+
+SWEPT_STORED = timedelta(minutes=1)
+"""How often the time of the last sweep is stored at most, where nothing else is."""
 
 
 def write_down(
@@ -51,12 +55,26 @@ def write_down(
     occasion = Occasion(world.config.shard, now, accepted.sha, evidence)
     gone = gone_hosts(accepted, known)
     events = events_for(accepted, plan, told, gone, occasion)
-    meta = {"recorded": accepted.sha, **({"swept_at": now.isoformat(timespec="seconds")} if sweep else {})}
+    meta = {"recorded": accepted.sha, **(swept(world, now) if sweep else {})}
     world.state.finish(changed, events, [*settled_intents(world, plan, finals), *gone], meta, gone)
     world.recent.accepted = replace(accepted, new=False)
     for event in events:
         world.say(event.message.splitlines()[0])
     return sweep or bool(events)
+
+
+def swept(world: World, now: datetime) -> Mapping[str, str]:
+    """When the fleet was swept, as a fact to store; within a minute after it was stored, it is only noted.
+
+    Storing waits for the disk, and whoever sweeps every few seconds would have it wait each time.
+    """
+    text = now.isoformat(timespec="seconds")
+    world.state.note("swept_at", text)
+    stored = world.recent.swept_stored
+    if stored is not None and timedelta() <= now - stored < SWEPT_STORED:
+        return {}
+    world.recent.swept_stored = now
+    return {"swept_at": text}
 
 
 def is_settled(world: World, before: HostPlan, known: Known) -> bool:
@@ -79,8 +97,9 @@ def gone_hosts(accepted: Accepted, known: Known) -> list[str]:
 
 def settled_intents(world: World, plan: Plan, finals: Mapping[str, HostPlan]) -> list[str]:
     """The hosts whose intents have an outcome: a host lost on the way keeps its own until it is seen again."""
-    blind = {h.host for h in plan.hosts if finals.get(h.host, h).state is State.BLIND}
-    return [host for host in world.state.intents() if host not in blind]
+    intents = world.state.intents()
+    blind = {h.host for h in plan.hosts if finals.get(h.host, h).state is State.BLIND} if intents else ()
+    return [host for host in intents if host not in blind]
 
 
 def settle(
@@ -129,6 +148,9 @@ def revision_words(accepted: Accepted, plan: Plan, gone: list[str], *, quiet: bo
     mistakes = [f"- {mistake}" for mistake in (accepted.desired.mistakes if accepted.desired else ())]
     subject = accepted.commit.subject if accepted.commit else ""
     nothing = f", nothing to change on {count(len(plan.hosts), 'host')}" if quiet else ""
+    fleet = {*accepted.desired.hosts, *accepted.desired.held} if accepted.desired else set()
+    silent = len(fleet - {host.host for host in plan.hosts})
+    nothing += f"; {count(silent, 'host')} yet to answer" if silent else ""
     parts = [f"{accepted.sha[:7]} accepted{nothing}"]
     parts += [subject] if subject else []
     parts += ["Declared no longer, and left as it is:\n" + "\n".join(left)] if left else []

@@ -19,13 +19,17 @@ from reconciler.desired import Workshop
 from reconciler.desk import Desk
 from reconciler.errors import GitError
 from reconciler.lease import Lease
-from reconciler.model import Attempt, Blind, Commit, Desired, HostAsk, HostDesired, HostMemory, HostPlan, Observed
+from reconciler.model import Attempt, Blind, Commit, Desired, HostAsk, HostDesired, HostMemory, HostPlan, Observed, Plan
 from reconciler.plan import Plans, Spent
 from reconciler.repo import Repository
 from reconciler.state import State
 
 if TYPE_CHECKING:
     from reconciler.stream import Stream
+
+
+MOST_CHASES = 3
+"""How often in a row a host is looked at at once because it changed while it was put right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ class Recent:
 
     ``asks``: host → the desired state that the question was made of, and the question. ``blame``: revision, file and
     line → the commit. ``plans``, ``standings`` by host; ``spent`` of the limits since the sweep began.
+    ``unsettled``: hosts that were asked, and not written down or not even tried to put right, so that they wait for the
+    next poll: they would not call twice for one change.
+    ``moved``: hosts that changed while they were put right; ``chases``: how often in a row that was so.
+    ``swept_stored``: the last sweep whose time is on disk.
     """
 
     asks: dict[str, tuple[HostDesired, HostAsk]] = field(default_factory=dict)
@@ -77,8 +85,12 @@ class Recent:
     standings: dict[str, Standing] = field(default_factory=dict)
     blame: dict[tuple[str, str], dict[int, Commit | None]] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    unsettled: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    chases: dict[str, int] = field(default_factory=dict)
     accepted: Any = None
     trouble: str = ""
+    swept_stored: datetime | None = None
 
     def begin(self, desired: Desired, *, sweep: bool) -> None:
         """Begin a cycle: a sweep has its limits whole again, and forgets hosts that are declared no more."""
@@ -126,7 +138,22 @@ class World:
     @property
     def called(self) -> frozenset[str]:
         """The hosts with news: their far end said so, or they answered after a cycle had gone on without them."""
-        return self.beside.late | (self.stream.restless() if self.stream else frozenset())
+        return self.beside.late | self.recent.moved | (self.stream.restless() if self.stream else frozenset())
+
+    def look_again(self, after: Plan, attempts: Mapping[str, Attempt]) -> None:
+        """Have hosts looked at once more on which everything was done and something differs all the same.
+
+        Somebody changed it meanwhile, and the proof has seen it, so the far end has nothing new to call about. A
+        resource that never comes to rest is left to the next sweep after some tries.
+        """
+        for host in after.hosts:
+            attempt = attempts.get(host.host)
+            tries = self.recent.chases.pop(host.host, 0)
+            if host.steps and attempt and attempt.worked and tries < MOST_CHASES:
+                self.recent.chases[host.host] = tries + 1
+                self.recent.moved.add(host.host)
+        if self.recent.moved:
+            self.wake()
 
     def known(self) -> Known:
         """Hosts as remembered; what an interrupted cycle was to restart or reload is owed."""

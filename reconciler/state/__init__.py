@@ -60,6 +60,7 @@ class State(Speech):
         self._connection = connection
         self._read_only = read_only
         self._hosts: dict[str, HostMemory] | None = None
+        self._noted: dict[str, str] = {}
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -134,8 +135,16 @@ class State(Speech):
 
     def get(self, key: str) -> Any:
         """Return the JSON value kept as *key*, or None."""
+        text = self._noted.get(key) or self._stored(key)
+        return None if text is None else json.loads(text)
+
+    def _stored(self, key: str) -> str | None:
         found = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return json.loads(found[0][0]) if found else None
+        return found[0][0] if found else None
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a JSON *value* as *key* in memory; it is on disk once ``finish`` has something else to write."""
+        self._noted[key] = to_json(value)
 
     def put(self, key: str, value: Any) -> None:
         """Keep a JSON *value* as *key*; writes nothing where it is kept already."""
@@ -145,8 +154,10 @@ class State(Speech):
         """Return what is remembered of every host."""
         # The one writer knows what is stored without reading it again; a reader has to look.
         if self._hosts is None or self._read_only:
-            rows = self._rows("SELECT host, memory FROM hosts ORDER BY host")
-            self._hosts = {host: read_memory(host, memory) for host, memory in rows}
+            shared: dict[Any, Any] = {}
+            with _told(self.path):
+                rows = self._connection.execute("SELECT host, memory FROM hosts ORDER BY host")
+                self._hosts = {host: read_memory(host, memory, shared) for host, memory in rows}
         return dict(self._hosts)
 
     def begin(self, intents: Mapping[str, Mapping[str, Any]]) -> None:
@@ -189,7 +200,8 @@ class State(Speech):
             many("INSERT OR IGNORE INTO outbox (id, event) VALUES (?, ?)", posted)
             many("DELETE FROM intents WHERE host = ?", ended)
             many("DELETE FROM hosts WHERE host = ?", gone)
-            many("REPLACE INTO meta VALUES (?, ?)", facts)
+            many("REPLACE INTO meta VALUES (?, ?)", [*self._noted.items(), *facts])
+        self._noted.clear()
         self._hosts = known | {memory.host: memory for memory in changed}
         for (host,) in gone:
             del self._hosts[host]

@@ -33,15 +33,32 @@ def memory_json(memory: HostMemory) -> str:
     return to_json({name: getattr(memory, name) for name in _REMEMBERED})
 
 
-def read_memory(host: str, text: str) -> HostMemory:
-    """Return the memory that ``memory_json`` wrote, equal to what it was."""
+def read_memory(host: str, text: str, shared: dict[Any, Any]) -> HostMemory:
+    """Return the memory that ``memory_json`` wrote, equal to what it was.
+
+    Hosts are much alike, so what is equal in two of them is one object; *shared* holds what was read before, by how
+    it is written.
+    """
     stored: dict[str, Any] = json.loads(text)
     stored["applied"] = {
-        identity: {attribute: _value(value) for attribute, value in attributes.items()}
+        shared.setdefault(identity, identity): _attributes(attributes, shared)
         for identity, attributes in stored["applied"].items()
     }
     stored["changes"], stored["owed"] = tuple(stored["changes"]), tuple(stored["owed"])
-    return HostMemory(host=host, **stored)
+    alike = {name: shared.setdefault(each, each) if isinstance(each, str) else each for name, each in stored.items()}
+    return HostMemory(host=host, **alike)
+
+
+def _attributes(attributes: dict[str, Any], shared: dict[Any, Any]) -> Mapping[str, Value]:
+    """The attributes of one resource. What they are told apart by is their written form, for 1 equals true.
+
+    It is never the key of a text, or a host could choose its words so that they are read as something else.
+    """
+    written = (repr(attributes),)
+    known: Mapping[str, Value] | None = shared.get(written)
+    if known is None:
+        known = shared[written] = {name: _value(value) for name, value in attributes.items()}
+    return known
 
 
 def _value(value: Any) -> Value:

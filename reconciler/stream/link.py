@@ -113,6 +113,8 @@ def run(words: list[str], sent: bytes, env: Mapping[str, str]) -> Link:
                 stderr=subprocess.PIPE,
                 cwd="/",
                 env=dict(env),
+                # Python's descriptors close by themselves; going over thousands of them would cost more than the start.
+                close_fds=False,
                 start_new_session=True,
             )
     except OSError:

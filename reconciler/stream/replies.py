@@ -43,7 +43,7 @@ class Replies:
                 return False
             asked.answers[host] = answer
             asked.left -= 1
-            if asked.left == 0 or len(asked.answers) == 1:
+            if asked.left == 0:
                 self.heard.notify_all()
             return True
 
@@ -62,7 +62,7 @@ class Replies:
     def await_answers(
         self, asked: Round, stop: Callable[[], bool], alive: Callable[[], bool], patience: float | None
     ) -> str:
-        """Wait until all have answered, or for *patience* seconds and one answer; returns why others never will, or "".
+        """Wait until all have answered, or for *patience* seconds; returns why others never will, or "".
 
         Afterwards the round is closed: what comes later is nobody's.
         """
@@ -73,9 +73,9 @@ class Replies:
                     if stop():
                         return STOPPED
                     left = None if end is None else end - self.clock()
-                    if left is not None and left <= 0 and asked.answers:
+                    if left is not None and left <= 0:
                         return ""
-                    self.heard.wait(min(POLL, left) if left is not None and left > 0 else POLL)
+                    self.heard.wait(POLL if left is None else min(POLL, left))
                 return BROKEN if asked.left else ""
             finally:
                 asked.closed = True

@@ -84,15 +84,16 @@ ANSWERS = {
 }
 HONEST = '#!/bin/sh\nexec /usr/bin/python3 "$@"\n'
 
+LATE = "the program did not start within 20 s"
 BLIND = {
     "silent": ("timed out",),
     "resets": ("refused", "reset"),
     "frozen": ("timed out",),
-    "midway": ("not done within 20 s", "no answer within the time limit"),
-    "hung": ("sudo gave no answer within 7 s",),
+    "midway": ("not done within 20 s", "no answer within the time limit", "not reached within 20 s", LATE),
+    "hung": ("sudo gave no answer within",),
     "asked": ("sudo asks for a password",),
-    "endless": ("no end", "no answer within the time limit", "not done within 20 s"),
-    "floods": ("the answer is too large",),
+    "endless": ("no end", "no answer within the time limit", "not done within 20 s", LATE),
+    "floods": ("the answer is too large", LATE),
 }
 """Face to what its reason may say."""
 FAST = ("resets", "asked", "floods")
@@ -144,11 +145,13 @@ def mend_fast(sick: Host) -> None:
     sick.write("/usr/local/bin/floods", HONEST, mode="0755")
 
 
+@pytest.mark.parametrize("lane", ["stream", "ansible"])
 def test_hosts_that_cannot_be_seen_are_blind_each_for_its_reason_and_the_others_converge(
-    make_world: MakeWorld, new_host: NewHost, well: Host, ssh_key: Path
+    make_world: MakeWorld, new_host: NewHost, well: Host, ssh_key: Path, lane: str
 ) -> None:
     sick = new_host("sick")
-    world = make_world([well, *faces(sick, ssh_key)], timeouts={"connect": "5s", "observe": "20s"})
+    sessions = {"sessions": 1000 if lane == "stream" else 0}
+    world = make_world([well, *faces(sick, ssh_key)], timeouts={"connect": "5s", "observe": "20s"}, stream=sessions)
     variables = host_vars(
         hung=becoming("ops"),
         asked=becoming("asked"),
@@ -249,18 +252,17 @@ def test_what_cannot_be_put_right_is_told_with_its_cause_and_everything_else_con
         **host_vars(brimful=becoming("ops"), hung=becoming("ops")),
     )
     stories = world.once(expect=1)
-    bad = ("disks", "locks", "brimful", "hung")
-    assert outcomes(stories) == {well.name: "converged", **dict.fromkeys(bad, "failed")}
+    bad = ("disks", "locks", "hung")
+    # What a file needs travels over the connection, so a home that is full keeps nothing from being put right.
+    assert outcomes(stories) == {well.name: "converged", "brimful": "converged", **dict.fromkeys(bad, "failed")}
     said = reasons(stories)
     assert "No space left on device" in line_of(said["disks"], "copy[/srv/full/one]:")
-    assert "/srv/readonly not writable" in line_of(said["disks"], "copy[/srv/readonly/one]:")
+    assert "Read-only file system" in line_of(said["disks"], "copy[/srv/readonly/one]:")
     assert "E: dpkg was interrupted" in line_of(said["disks"], "package[hello]:")
     assert "the dpkg frontend lock (/var/lib/dpkg/lock-frontend)" in line_of(said["locks"], "package[hello]:")
-    assert "No space left on device" in line_of(said["brimful"], "copy[/etc/faults-brimful]:")
     # The sentence that people see first says it too, where there is one cause only.
     subjects = {story.one("Host"): story.subject for story in stories}
     assert "the dpkg frontend lock" in subjects["locks"]
-    assert "No space left on device" in subjects["brimful"]
     assert "sudo gave no answer within 7 s" in subjects["hung"]
     for host in (well, disks, locks):
         assert host.read("/etc/faults-first") == "x\n"
@@ -271,7 +273,7 @@ def test_what_cannot_be_put_right_is_told_with_its_cause_and_everything_else_con
     locks.exec("systemctl stop holder; sed -i /pam_exec/d /etc/pam.d/sudo")
     assert outcomes(world.once(expect=1)) == dict.fromkeys(("locks", "hung"), "converged")
     disks.exec("umount /srv/full /srv/readonly /home/ops; touch /tmp/spare; dpkg --configure -a")
-    assert outcomes(world.once()) == dict.fromkeys(("disks", "brimful"), "converged")
+    assert outcomes(world.once()) == {"disks": "converged"}
     assert world.once() == []
 
 

@@ -3,6 +3,8 @@
 It knows the kinds ``file`` (directory and absent), ``copy`` and ``template``, and is held to the same answers as
 the real one by ``test_fakehosts.py``. The file outlives a killed daemon, as real hosts do; the journal beside it
 has a line for each launch.
+
+The same hosts over the real stream lane: ``FarHosts`` starts for each of them a process that speaks as a far end does.
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ import base64
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reconciler.ansible import HostWork
 from reconciler.model import Ask, Attempt, Blind, HostAsk, Observed, Step, StepResult
+from reconciler.reach import SshWay
+from reconciler.stream import Link, Stream, StreamSettings, run
+from tests.stream.farends import Far
 
 Files = dict[str, dict[str, Any]]
 """What one host holds: path → ``{"state", "mode", "text"}``."""
@@ -135,3 +141,69 @@ def fact(entry: Mapping[str, Any] | None, params: Mapping[str, Any]) -> dict[str
         if "unless" in params and said["sha256"] != params["unless"]:
             said["content"] = base64.b64encode(content).decode()
     return said
+
+
+class FarHost(Far):
+    """The far end of one fake host: answers from the store, and not as long as its folder has the file ``wait``."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        super().__init__(folder)
+        self.hosts = FakeHosts(store)
+
+    def body(self) -> bytes:
+        files = self.hosts.load().get(self.folder.name, {})
+        facts = {
+            name: {key: fact(files.get(key), params) for key, params in asked.items()}
+            for name, asked in self.asked.items()
+        }
+        return json.dumps({"observed": facts}, sort_keys=True).encode()
+
+
+class FarHosts:
+    """Every host's far end: the real stream lane over local processes. *folder* has a folder for each host."""
+
+    ROOT = Path(__file__).parents[2]
+
+    def __init__(self, folder: Path, hosts: FakeHosts) -> None:
+        self.folder = folder
+        self.hosts = hosts
+
+    def stream(self, wake: Callable[[], None], **settings: Any) -> Stream:
+        """A stream lane to them, for the caller to close."""
+        return Stream(StreamSettings(SshWay(), **settings), wake, start=self.start)
+
+    def start(self, host: str, _variables: Mapping[str, Any], _settings: StreamSettings) -> Link:
+        """One process for one host, where ssh would be."""
+        words = [sys.executable, "-m", "tests.loop.fakehosts", str(self.of(host)), str(self.hosts.store)]
+        return run(words, b"", {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.ROOT)})
+
+    def of(self, host: str) -> Path:
+        """The folder of a host."""
+        (self.folder / host).mkdir(exist_ok=True, parents=True)
+        return self.folder / host
+
+    def hold(self, host: str) -> None:
+        """Let a host answer no more."""
+        (self.of(host) / "wait").touch()
+
+    def release(self, host: str) -> None:
+        """Let it answer again, also what it was asked before."""
+        (self.of(host) / "wait").unlink()
+
+    def call(self, host: str) -> None:
+        """Let the far end say *look now*."""
+        (self.of(host) / "now").touch()
+
+    def edit(self, host: str, path: str, text: str) -> None:
+        """Somebody edits a file by hand, and the far end notices."""
+        self.hosts.edit(host, path, text)
+        self.call(host)
+
+    def looks(self, host: str) -> int:
+        """How often a far end was asked."""
+        log = self.of(host) / "log"
+        return log.read_text().count('"look"') if log.exists() else 0
+
+
+if __name__ == "__main__":
+    FarHost(Path(sys.argv[1]), Path(sys.argv[2])).serve()

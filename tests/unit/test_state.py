@@ -363,3 +363,33 @@ def test_it_is_known_how_many_letters_each_ear_has_not_heard(path):
         state.heard("chat", "id1")
     with State.open(path, read_only=True) as state:
         assert state.unheard() == {"chat": 1, "mail": 2}
+
+
+def test_a_note_is_known_at_once_and_on_disk_with_the_next_thing_stored(path):
+    with State.open(path) as daemon, State.open(path, read_only=True) as reader:
+        daemon.put("swept_at", "monday")
+        daemon.note("swept_at", "tuesday")
+        assert (daemon.get("swept_at"), reader.get("swept_at")) == ("tuesday", "monday")
+        daemon.put("accepted", "abc")
+        assert reader.get("swept_at") == "tuesday"
+        daemon.put("swept_at", "wednesday")
+        assert (daemon.get("swept_at"), reader.get("swept_at")) == ("wednesday", "wednesday")
+
+
+def test_what_hosts_have_alike_is_read_as_one_object_and_as_what_it_was(path):
+    alike, yes, one = ({"file[/a]": {"x": value, "y": ("b",)}} for value in ("z", True, 1))
+    with State.open(path) as state:
+        state.finish(HostMemory(f"web{n}", applied) for n, applied in enumerate((alike, alike, yes, one)))
+    with State.open(path) as state:
+        first, second, third, fourth = (memory.applied["file[/a]"] for memory in state.hosts().values())
+        assert first is second
+        assert (third["x"], fourth["x"]) == (True, 1)
+        assert [type(each["x"]) for each in (third, fourth)] == [bool, int]
+
+
+def test_words_of_a_host_are_read_as_words_whatever_they_say(path):
+    applied = {"file[/a]": {"x": "z"}}
+    with State.open(path) as state:
+        state.finish([HostMemory("web1", applied), HostMemory("web2", applied, reason=repr(applied["file[/a]"]))])
+    with State.open(path) as state:
+        assert state.hosts()["web2"].reason == "{'x': 'z'}"
