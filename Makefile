@@ -30,10 +30,10 @@ test: lint  ## everything, on real hosts too; installs and starts a Docker engin
 demo: $(VENV)/installed  ## the main job on three local hosts in .demo/, without root or Docker
 	$(BIN)/reconciler demo
 
-bench: $(VENV)/installed-test  ## what a sweep costs, beside ansible-playbook --check
+bench: $(VENV)/installed-test  ## what a sweep costs, beside the tools that people use today; half an hour
 	$(BIN)/python -m tests.bed.engine
 	$(BIN)/python -m tests.bed.image
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench --plot .cache/bench/performance.svg
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

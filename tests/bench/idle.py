@@ -58,19 +58,21 @@ def idle(world: World, *, sweep: bool) -> dict[str, float]:
     hosts = desired.hosts if desired else {}
     facts = {name: Observed(name, synthetic.facts_of(host)) for name, host in hosts.items()}
     fleet = FakeFleet(facts)
+    # Everybody is asked by the lane of the fake fleet.
+    world.stream = None
     world.ansible = cast("Ansible", fleet)
     start = datetime.now(UTC)
     steps = count()
     world.clock = lambda: start + next(steps) * timedelta(minutes=10)
     daemon = Daemon(world, Pace(1.0, 0.0 if sweep else FOREVER))
     for _ in range(SETTLING):
-        daemon.run_cycle(daemon.monotonic())
+        daemon.run_cycle(daemon.monotonic(), poll=not sweep, sweep=sweep)
     if daemon.trouble or len(hosts) != HOSTS:
         raise BenchFailed(daemon.trouble or f"{len(hosts)} hosts are idle, not {HOSTS}")
     begin, commits, launches = standing(world), audit_commits(world), fleet.launches
     with timed() as cost:
         for _ in range(CYCLES):
-            daemon.run_cycle(daemon.monotonic())
+            daemon.run_cycle(daemon.monotonic(), poll=not sweep, sweep=sweep)
     if fleet.launches - launches != (CYCLES if sweep else 0) or daemon.trouble:
         raise BenchFailed(f"{fleet.launches - launches} sweeps in {CYCLES} cycles; {daemon.trouble}")
     grown = {name: after - begin[name] for name, after in standing(world).items()}

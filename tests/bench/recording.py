@@ -14,10 +14,10 @@ from typing import cast
 
 from reconciler.accept import accept
 from reconciler.ansible import Ansible
-from reconciler.converge import converge, observe
+from reconciler.converge import converge
+from reconciler.cycle import plan_for
+from reconciler.lookout import observe
 from reconciler.model import Desired, Observed
-from reconciler.plan import make_plan
-from reconciler.provenance import cite
 from reconciler.publish import publish, write_down
 from reconciler.world import World
 from tests.bench import synthetic
@@ -63,14 +63,19 @@ def record(world: World, case: str) -> dict[str, float]:
     if accepted.desired is None:
         raise BenchFailed(accepted.stop or accepted.trouble)
     clean = {n: Observed(n, synthetic.facts_of(host)) for n, host in accepted.desired.hosts.items()}
+    # Everybody is asked by the lane of the fake fleet.
+    world.stream = None
     world.ansible = cast("Ansible", FakeFleet(clean, before(case, accepted.desired)))
     known = world.known()
     seen = observe(world, accepted.desired)
-    plan = make_plan(accepted.sha, accepted.desired, seen, known.hosts, accepted.limits)
-    plan = cite(world, plan, accepted.desired)
-    attempts, after = converge(world, accepted, plan, known)
+    world.recent.begin(accepted.desired, sweep=True)
+    today = world.clock().date()
+    plan = plan_for(world, accepted, seen, known, today)
+    attempts, after = converge(world, accepted, plan, known, today)
+    if after is None:
+        raise BenchFailed("converging was cut short")
     with timed() as writing:
-        write_down(world, accepted, plan, attempts, after, known)
+        write_down(world, accepted, plan, attempts, after, known, seen, sweep=True)
     commits = len(world.state.outbox())
     with timed() as publishing:
         trouble = publish(world)

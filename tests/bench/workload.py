@@ -6,7 +6,7 @@ left out. A kind's fields are its module's options, so the playbook is the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -59,18 +59,25 @@ RESOURCES: Resources = {
 }
 COUNT = sum(map(len, RESOURCES.values()))
 
+
+def items() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every resource as (id, kind, fields); the id is what each tool calls it, as ``copy 3``."""
+    for kind, resources in RESOURCES.items():
+        for number, fields in enumerate(resources):
+            yield f"{kind} {number}", kind, fields
+
+
 TEMPLATE = """\
 # {number} of {{{{ inventory_hostname }}}}
 listen = {{{{ listen_port }}}}
 workers = {{{{ workers }}}}
-{{% for peer in peers %}}
-peer = {{{{ peer }}}}:{{{{ listen_port + {number} }}}}
-{{% endfor %}}
-{{% if debug | default(false) %}}
-log = debug
-{{% endif %}}
+{{% for peer in peers %}}peer = {{{{ peer }}}}:{{{{ listen_port + {number} }}}}{{{{ "\\n" }}}}{{% endfor %}}# no more
+{{% if debug | default(false) %}}log = debug{{{{ "\\n" }}}}{{% endif %}}# the end
 """
-VARIABLES = {"listen_port": 8080, "workers": 4, "peers": ["10.0.0.1", "10.0.0.2", "10.0.0.3"], "debug": False}
+"""Tools disagree on the line end after a block's tag, so none is there."""
+END = "# no more\n# the end\n"
+PEERS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+VARIABLES = {"listen_port": 8080, "workers": 4, "peers": list(PEERS), "debug": False}
 
 
 def contents() -> dict[str, str]:
@@ -80,10 +87,28 @@ def contents() -> dict[str, str]:
     return copies | rendered
 
 
-def desired_state(inventory: str) -> dict[str, str]:
-    """Path below ``desired-state/`` → content. Mode is enforce, so that the first cycle converges."""
-    manifest = [{"name": "Everything", "hosts": "all", "mode": "enforce", **RESOURCES}]
+def rendered(number: int, host: str) -> str:
+    """Template *number* as it is for a host, for tools whose agent is given contents and no templates."""
+    peers = "".join(f"peer = {peer}:{int(str(VARIABLES['listen_port'])) + number}\n" for peer in PEERS)
+    return f"# {number} of {host}\nlisten = {VARIABLES['listen_port']}\nworkers = {VARIABLES['workers']}\n{peers}{END}"
+
+
+def sized(count: int) -> Resources:
+    """*count* resources, the first of each kind before the second of any; past the fifty, more files with content."""
+    ranks = [(number, kind, fields) for kind, all_ in RESOURCES.items() for number, fields in enumerate(all_)]
+    first = sorted(ranks, key=lambda ranked: ranked[0])[:count]
+    chosen = {kind: [fields for _, its, fields in first if its == kind] for kind in RESOURCES}
+    more = [{"dest": f"/srv/bench-more-{n}.conf", "content": f"option = {n}\n"} for n in range(count - COUNT)]
+    return {kind: found for kind, found in {**chosen, "copy": chosen["copy"] + more}.items() if found}
+
+
+def desired_state(
+    inventory: str, lane: str = "stream", resources: Resources = RESOURCES, mode: str = "enforce"
+) -> dict[str, str]:
+    """Path below ``desired-state/`` → content. Where *mode* is enforce, the first cycle converges."""
+    manifest = [{"name": "Everything", "hosts": "all", "mode": mode, **resources}]
     return {
+        "reconciler.yml": yaml.safe_dump({"lane": lane}),
         "inventory/hosts.yml": inventory,
         "inventory/group_vars/all.yml": yaml.safe_dump(VARIABLES),
         "everything.yml": yaml.safe_dump(manifest, sort_keys=False),
@@ -93,11 +118,7 @@ def desired_state(inventory: str) -> dict[str, str]:
 
 def playbook(inventory: str, *, gather_facts: bool) -> dict[str, str]:
     """Path → content of a project for ansible-playbook: one task for each resource, the order of the kinds above."""
-    tasks = [
-        {"name": f"{kind} {number}", f"ansible.builtin.{kind}": dict(fields)}
-        for kind, resources in RESOURCES.items()
-        for number, fields in enumerate(resources)
-    ]
+    tasks = [{"name": name, f"ansible.builtin.{kind}": dict(fields)} for name, kind, fields in items()]
     play = [{"name": "Everything", "hosts": "all", "gather_facts": gather_facts, "tasks": tasks}]
     return {
         "inventory/hosts.yml": inventory,
