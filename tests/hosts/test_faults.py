@@ -163,7 +163,7 @@ def test_hosts_that_cannot_be_seen_are_blind_each_for_its_reason_and_the_others_
 
     break_all(sick)
     well.exec("echo by hand >/etc/faults-web1")
-    stories, peak = cycle_of_daemon(world)
+    stories, peak = watch_daemon(world)
     assert outcomes(stories) == {"web1": "converged", **dict.fromkeys(BLIND, "blind")}
     assert well.read("/etc/faults-web1") == "x\n"
     said = reasons(stories)
@@ -179,10 +179,15 @@ def test_hosts_that_cannot_be_seen_are_blind_each_for_its_reason_and_the_others_
     assert world.once() == []
 
 
-def cycle_of_daemon(world: World) -> tuple[list[Story], int]:
-    """The stories of a daemon's first cycle, and the most memory (KiB) that it had at any moment."""
+def watch_daemon(world: World) -> tuple[list[Story], int]:
+    """A daemon's stories until it has told one of every host, and the most memory (KiB) that it had at any moment."""
+    names = {host.name for host in world.hosts}
+
+    def told() -> bool:
+        return names <= {host for story in world.all_stories()[world.told :] for host in story.all("Host")}
+
     with world.daemon() as daemon:
-        wait_until(lambda: len(world.all_stories()) > world.told, lambda: world.log, PATIENCE)
+        wait_until(told, lambda: world.log, PATIENCE)
         peak = peak_memory(daemon.pid)
         assert world.stop(daemon) == 0
     assert "Traceback" not in world.log
