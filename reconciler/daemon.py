@@ -183,7 +183,8 @@ class Daemon:
         elif self.trouble and not report.trouble:
             logs.info("the trouble is over")
         else:
-            logs.debug(f"cycle done at {report.revision[:7] or 'no revision'}")
+            sessions = self.world.stream.count() if self.world.stream else 0
+            logs.debug(f"cycle done at {report.revision[:7] or 'no revision'}, {sessions} sessions open")
         self.trouble = report.trouble
 
     def finish(self, _signal: int, _frame: FrameType | None) -> None:

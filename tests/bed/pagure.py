@@ -51,7 +51,7 @@ class Pagure:
         headers = {"Authorization": f"token {self.tokens[user]}"}
         request = urllib.request.Request(f"{self.url}/api/0/{path}{query}", content, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

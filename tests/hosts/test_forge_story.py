@@ -69,7 +69,7 @@ class ForgedWorld(World):
         key = self.project.hook(f"http://{forge.gateway}:{port}/hook")
         config = super().configure(
             **more,
-            interval="3s",
+            interval="15s",  # webhooks wake it; a forge in a container has better things to do than to be asked
             sweep_interval="5s",
             forge={
                 "kind": "pagure",
