@@ -14,7 +14,7 @@ from reconciler.beside import Seen
 from reconciler.model import Desired, HostAsk, HostDesired, Lane
 from reconciler.world import World
 
-PATIENCE = 2.0
+PATIENCE = 5.0
 """Seconds after which a cycle goes on with the hosts that have answered, if any; the others have their turn later."""
 
 

@@ -12,6 +12,7 @@ import os
 import select
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from threading import Lock
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLIN | select.EPOLLOUT
@@ -31,12 +32,16 @@ class Loop:
         self.limits: OrderedDict[Hashable, tuple[float, Callable[[], None]]] = OrderedDict()
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.number = itertools.count()
+        self.ending = Lock()
+        self.closed = False
         self.watch(self.bell, self.answer_bell)
 
     def post(self, task: Callable[[], None]) -> None:
-        """Have *task* run in the thread of the loop; for any thread."""
+        """Have *task* run in the thread of the loop; for any thread. Nothing where the loop is over."""
         self.posted.append(task)
-        os.eventfd_write(self.bell, 1)
+        with self.ending:  # the number of a closed descriptor may be another's by now
+            if not self.closed:
+                os.eventfd_write(self.bell, 1)
 
     def answer_bell(self, _events: int) -> None:
         """Run what was posted."""
@@ -96,5 +101,7 @@ class Loop:
 
     def close(self) -> None:
         """Give the descriptors back."""
-        self.epoll.close()
-        os.close(self.bell)
+        with self.ending:
+            self.closed = True
+            self.epoll.close()
+            os.close(self.bell)

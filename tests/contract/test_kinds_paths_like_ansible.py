@@ -5,6 +5,7 @@ The real tasks of ``playbooks/kinds`` run through ``ansible-playbook`` on this m
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -116,7 +117,7 @@ class World:
         step: dict[str, Any] = {"id": resource.name, "args": resource.fields.args()}
         if resource.content is not None:
             staged = self.room / "staged" / hashlib.sha256(resource.content).hexdigest()
-            staged.write_bytes(resource.content)
+            staged.write_bytes(base64.b64encode(resource.content))
             step["staged"] = str(staged)
         return step
 
@@ -142,7 +143,7 @@ def world(tmp_path):
     shutil.copytree(PLAYBOOKS / "kinds", room / "kinds")
     shutil.copy(PLAYBOOKS / "staged.yml", room)
     (room / "staged").mkdir()
-    (room / "ansible.cfg").touch()
+    (room / "ansible.cfg").write_text(f"[defaults]\nlibrary = {PLAYBOOKS / 'library'}\n")
     (room / "play.yml").write_text(PLAY % ", ".join(KINDS_IN_ORDER))
     (room / "remember.yml").write_text(REMEMBER)
     (tmp_path / "root").mkdir()

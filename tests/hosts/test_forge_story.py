@@ -143,8 +143,10 @@ class ForgedWorld(World):
         return [c["comment"] for c in comments if c["user"]["name"] == "bot" and not c["notification"]]
 
     def told_of(self, revision: str) -> list[Story]:
-        """The stories that name a revision."""
-        return [story for story in self.all_stories() if story.one("Desired-Revision") == revision]
+        """The stories of hosts that name a revision; that one was accepted is no story of a host."""
+        return [
+            story for story in self.all_stories() if story.one("Desired-Revision") == revision and story.all("Host")
+        ]
 
 
 @dataclass

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -80,29 +81,16 @@ def test_a_host_is_seen_watched_and_unchanged_is_the_same_object(fleet: Fleet, d
     host.exec(f"rm {FILE}")
 
 
-def test_launches_of_ansible_can_use_the_connection(fleet: Fleet, door: Callable[..., Door], tmp_path: Path) -> None:
+def test_launches_of_ansible_can_use_the_connection(fleet: Fleet, door: Callable[..., Door]) -> None:
     [host] = fleet(1)
-    here = door(sockets=tmp_path / "ssh")
-    assert isinstance(here.look(web1=ask(host))["web1"], Observed)
-    path = tmp_path / "ssh" / control_name("web1", ask(host).connection)
-    words = [
-        "ssh",
-        "-F",
-        "/dev/null",
-        "-o",
-        f"ControlPath={path}",
-        "-o",
-        "BatchMode=yes",
-        "-p",
-        "1",
-        "web1",
-        "hostname",
-    ]
-    # Nobody listens there: only over our connection can this come to the host.
-    assert (
-        subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-        == host.exec("hostname").strip()
-    )
+    with TemporaryDirectory(prefix="r") as folder:  # the path of a socket has to be short
+        here = door(sockets=Path(folder) / "ssh")
+        assert isinstance(here.look(web1=ask(host))["web1"], Observed)
+        path = Path(folder) / "ssh" / control_name("web1", ask(host).connection)
+        # Nobody listens there: only over our connection can this come to the host.
+        words = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={path}", "-o", "BatchMode=yes", "-p", "1", "web1"]
+        said = subprocess.run([*words, "hostname"], capture_output=True, text=True, check=False).stdout
+        assert said.strip() == host.exec("hostname").strip()
 
 
 def test_sudo_is_used_where_another_user_is_to_look(fleet: Fleet, door: Callable[..., Door]) -> None:

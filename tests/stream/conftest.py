@@ -15,7 +15,7 @@ from reconciler.model import Ask, HostAsk
 from reconciler.reach import SshWay
 from reconciler.stream import Link, Stream, StreamSettings, run
 from tests.stream import farends
-from tests.stream.waiting import children, descriptors
+from tests.stream.waiting import STRANGERS, children, descriptors, every_child
 
 ASKS = (Ask("path", "/etc/a", {"path": "/etc/a"}), Ask("path", "/etc/b", {"path": "/etc/b"}))
 GENEROUS = 30.0
@@ -70,6 +70,7 @@ def asked(**connection: Any) -> HostAsk:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Far ends of a test's own. Afterwards no process and no descriptor of theirs is left."""
+    STRANGERS.update(every_child())
     before = descriptors()
     bench = Bench(tmp_path)
     yield bench

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+STRANGERS: set[int] = set()
+"""Processes that were there before the first far end."""
+
 
 def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
     """Return once *true* says so."""
@@ -17,12 +20,17 @@ def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
 
 
 def children() -> list[int]:
-    """The processes that this one started and has not reaped."""
+    """The processes that this one started and has not reaped, but for those that tests of other things left running."""
+    return sorted(every_child() - STRANGERS)
+
+
+def every_child() -> set[int]:
+    """All processes that this one started and has not reaped."""
     found = ""
     for task in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):  # a thread that has just ended
             found += task.read_text()
-    return sorted(map(int, found.split()))
+    return set(map(int, found.split()))
 
 
 def descriptors() -> int:
