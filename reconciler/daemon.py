@@ -172,12 +172,17 @@ class Daemon:
             self.pace.failed(self.monotonic())
         elif poll and not report.trouble:
             self.pace.succeeded()
-        self.tell(report)
+        self.tell(report, polled=poll)
         if report.plan and not self.stopping and any(host.mode is Mode.ENFORCE for host in report.plan.hosts):
             self.world.ansible.warm()  # the next repair begins at once
 
-    def tell(self, report: Report) -> None:
-        """Log what is new: trouble when it begins and when it ends; an idle cycle says nothing."""
+    def tell(self, report: Report, *, polled: bool) -> None:
+        """Log what is new: trouble when it begins and when it ends; an idle cycle says nothing.
+
+        Only a cycle that asked git can say that trouble is over: the others never met it.
+        """
+        if self.trouble and not report.trouble and not polled:
+            return
         if report.trouble and report.trouble != self.trouble:
             logs.warn(report.trouble)
         elif self.trouble and not report.trouble:

@@ -6,6 +6,7 @@ Ansible, which takes as long as a test wants.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import logs
 from reconciler.cycle import Report, cycle
 from reconciler.daemon import Daemon, Pace
 from reconciler.errors import LaunchError
@@ -252,6 +254,27 @@ def test_a_launch_that_cannot_start_is_told_and_tried_again_and_costs_the_others
     daemon.run_due(ticking())
     assert lanes.told[-1] == "converged db1"
     assert daemon.trouble == ""
+
+
+def test_a_host_with_news_does_not_end_a_trouble_with_git(lanes: Lanes) -> None:
+    lanes.settle()
+    said, ticking = io.StringIO(), Ticking()
+    logs.setup("info", said)
+    daemon = Daemon(lanes.world, Pace(60, 3600), ticking)
+    daemon.run_due(ticking())
+    away = lanes.bench.remote.rename(lanes.bench.folder / "away.git")
+    ticking.now += 90
+    daemon.run_due(ticking())
+    assert daemon.trouble
+    lanes.far.edit("web1", MOTD_PATH, "hello")
+    lanes.await_call("web1")
+    daemon.run_due(ticking())
+    assert lanes.world.called == frozenset(), "it was looked at, and nothing differed"
+    assert daemon.trouble
+    away.rename(lanes.bench.remote)
+    ticking.now += 90
+    daemon.run_due(ticking())
+    assert [line.split(maxsplit=2)[1] for line in said.getvalue().splitlines()] == ["warning", "info"]
 
 
 def test_a_stop_ends_the_launch_beside(lanes: Lanes) -> None:
