@@ -20,6 +20,9 @@ PYTHONS = [*(f"/usr/bin/python3.{minor}" for minor in range(14, 7, -1)), "/usr/b
 SAFE_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]][A-Za-z0-9_.:%\[\]@-]*")
 """Addresses and users become words of ssh's command line, where a leading dash would be an option."""
 
+LONGEST_SOCKET = 107 - len(".0123456789abcdef")
+"""Bytes of a control socket's path: Linux takes 107, and ssh first makes it with a suffix."""
+
 
 @dataclass(frozen=True, slots=True)
 class SshWay:
@@ -72,6 +75,11 @@ def control_name(host: str, variables: Mapping[str, Any]) -> str:
     """
     way = [host, *(variables.get(f"ansible_{name}") for name in ("host", "port", "user"))]
     return sha256(json.dumps(way).encode()).hexdigest()[:16]
+
+
+def has_room(socket: PurePath) -> bool:
+    """Whether a control socket can have this path, on which ssh says nothing and fails where it is too long."""
+    return len(str(socket).encode("utf-8", "surrogateescape")) <= LONGEST_SOCKET
 
 
 def question(asks: Iterable[Ask]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,6 @@ Called by the Ansible edge; starts nothing.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -13,11 +12,7 @@ from pathlib import Path
 
 from reconciler.ansible import leftovers
 from reconciler.bundle import playbooks_folder
-from reconciler.reach import SshWay
-
-SOCKET_NAME = 108 - len("/0123456789abcdef.0123456789abcdef") - 1
-"""Longest folder for control sockets: Linux takes 108 bytes, ssh adds a name and a suffix of its own."""
-
+from reconciler.reach import SshWay, has_room
 
 EVENT_CAP = 6 * 1024 * 1024
 """Characters of one result; ansible-runner drops anything above 700,000 unless told otherwise."""
@@ -86,4 +81,4 @@ def ssh_arguments(settings: AnsibleSettings) -> str:
 
 def multiplexes(settings: AnsibleSettings) -> bool:
     """Whether the path of a control socket is short enough to exist."""
-    return len(os.fsencode(settings.sockets)) <= SOCKET_NAME
+    return has_room(settings.sockets / "0123456789abcdef")

@@ -6,7 +6,6 @@ file; credentials leave this module only as variables for git, never as words.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import ConfigError, GitError
+from reconciler.reach import has_room
 
 _SCHEMES = ("file", "ssh", "https", "http")
 _SCP_LIKE = re.compile(r"(?:[\w.+-]+@)?(?:[\w][\w.-]*|\[[0-9A-Fa-f:.]+\]):(?!:)[^\s].*")
@@ -23,9 +23,6 @@ _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[./
 
 KEPT_OPEN = 120
 """Seconds that ssh keeps an unused connection open: longer than the daemon waits between two looks, as a rule."""
-
-_SOCKET_PATH = 90
-"""Longest path of a control socket: Linux takes 107 bytes, and ssh first makes it with a suffix of 17."""
 
 CREDENTIALS_FROM_ENVIRONMENT = (
     '!f() { test "$1" = get && '
@@ -156,7 +153,7 @@ class Remote:
         """
         way = "\n".join(str(part) for part in (self.url, self.ssh_key, self.known_hosts, self.ssh_config))
         path = self.sockets / f"git-{sha256(way.encode()).hexdigest()[:16]}" if self.sockets else None
-        if path is None or len(os.fsencode(path)) > _SOCKET_PATH:
+        if path is None or not has_room(path):
             return {"ControlMaster": "no", "ControlPath": "none"}
         return {"ControlMaster": "auto", "ControlPath": _ssh_path(path), "ControlPersist": str(KEPT_OPEN)}
 

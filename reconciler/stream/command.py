@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.reach import PYTHONS, control_name, quoted
+from reconciler.reach import PYTHONS, control_name, has_room, quoted
 from reconciler.stream.settings import StreamSettings
 from reconciler.stream.speech import STEP
 
 REACHED, BECAME = "in", "became"
 """Steps of the script, said before what may hang."""
 
-LONGEST_FOLDER = 107 - len("/0123456789abcdef.0123456789abcdef")
-"""Bytes of the folder of control sockets: Linux takes 107, and ssh makes a socket under a longer name first."""
 UNSAFE = frozenset("'\\!\n\r")
 
 BEGIN = f'echo; echo "{STEP}{REACHED}"; '
@@ -53,11 +51,10 @@ def ssh_words(host: str, variables: Mapping[str, Any], settings: StreamSettings,
 
 def shared(host: str, variables: Mapping[str, Any], settings: StreamSettings) -> dict[str, str]:
     """Options that let launches of Ansible use the connection, where the path of the socket is short enough."""
-    folder = settings.sockets
-    if folder is None or len(str(folder).encode("utf-8", "replace")) > LONGEST_FOLDER:
+    socket = settings.sockets / control_name(host, variables) if settings.sockets else None
+    if socket is None or not has_room(socket):
         return {"ControlMaster": "no", "ControlPath": "none"}
-    path = quoted(folder / control_name(host, variables))
-    return {"ControlMaster": "auto", "ControlPersist": "no", "ControlPath": path}
+    return {"ControlMaster": "auto", "ControlPersist": "no", "ControlPath": quoted(socket)}
 
 
 def script(variables: Mapping[str, Any], code: str) -> str:
