@@ -17,6 +17,7 @@ from reconciler.memory import intent_of
 from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
 from reconciler.plan import Look, hold, plan_host
 from reconciler.waiver import in_force
+from reconciler.wording import count
 from reconciler.world import Known, World
 
 
@@ -98,8 +99,3 @@ def staged(desired: Desired, due: Collection[HostPlan]) -> dict[str, bytes]:
             if resource.identity in names and resource.content is not None:
                 contents[str(names[resource.identity])] = resource.content
     return contents
-
-
-def count(number: int, noun: str) -> str:
-    """``1 host``, ``3 hosts``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

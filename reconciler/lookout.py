@@ -12,6 +12,7 @@ from functools import partial
 
 from reconciler.beside import Seen
 from reconciler.model import Desired, HostAsk, HostDesired, Lane
+from reconciler.wording import count
 from reconciler.world import World
 
 PATIENCE = 5.0
@@ -38,7 +39,7 @@ def observe(
     asked = [host for name, host in desired.hosts.items() if hosts is None or name in hosts]
     if not asked:
         return {}
-    world.progress(f"looking at {len(asked)} host{'' if len(asked) == 1 else 's'}")
+    world.progress(f"looking at {count(len(asked), 'host')}")
     streamed = {host.host: ask_of(world, host) for host in asked if by_stream(world, host)}
     others = {host.host: ask_of(world, host) for host in asked if host.host not in streamed}
     if world.stream is not None and (hosts is None or len(asked) == len(desired.hosts)):

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from reconciler.accept import Accepted, revision_file
 from reconciler.attest import attest, attest_later
 from reconciler.comment import digest
-from reconciler.converge import count
 from reconciler.errors import GitError
 from reconciler.memory import remember, resumed_changes
 from reconciler.model import Attempt, Blind, Event, HostMemory, HostPlan, Observed, Outcome, Plan, State
 from reconciler.record import Occasion, Told, events_of, revision_event, tell
+from reconciler.wording import count
 from reconciler.world import Known, Standing, World
 
 SWEPT_STORED = timedelta(minutes=1)

@@ -24,6 +24,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
+def count(number: int, noun: str) -> str:
+    """``1 host``, ``3 hosts``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def listed(names: Sequence[str], noun: str) -> str:
     """``a and b``, or ``5 resources``."""
     if len(names) <= NAMES_SHOWN:
