@@ -59,8 +59,7 @@ def accept(world: World, *, dry: bool = False) -> Accepted:
 
 def as_before(world: World) -> Accepted:
     """What the last cycle found in force, without asking git again; git is asked where there was none."""
-    before = world.recent.accepted
-    return before if isinstance(before, Accepted) else accept(world)
+    return world.recent.accepted or accept(world)
 
 
 def newest(world: World, known: str | None, ref: str) -> str:

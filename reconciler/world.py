@@ -25,6 +25,7 @@ from reconciler.repo import Repository
 from reconciler.state import State
 
 if TYPE_CHECKING:
+    from reconciler.accept import Accepted
     from reconciler.stream import Stream
 
 
@@ -88,7 +89,7 @@ class Recent:
     unsettled: set[str] = field(default_factory=set)
     moved: set[str] = field(default_factory=set)
     chases: dict[str, int] = field(default_factory=dict)
-    accepted: Any = None
+    accepted: Accepted | None = None
     trouble: str = ""
     swept_stored: datetime | None = None
 
@@ -96,9 +97,11 @@ class Recent:
         """Begin a cycle: a sweep has its limits whole again, and forgets hosts that are declared no more."""
         if sweep:
             self.spent = Spent()
-            for known in (self.asks, self.plans, self.standings):
+            for known in (self.asks, self.plans, self.standings, self.chases):
                 for gone in known.keys() - desired.hosts.keys() - desired.held.keys():
                     del known[gone]
+            self.unsettled &= desired.hosts.keys()
+            self.moved &= desired.hosts.keys()
 
     def covers(self, desired: Desired) -> bool:
         """Whether every host has been looked at since it is to be what it is to be now."""
