@@ -7,6 +7,7 @@ one question to the engine. A recipe is a folder beside this file.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def base(recipe: Recipe) -> str:
 
 def bootstrap(recipe: Recipe) -> None:
     """Make a Debian root from packages, and import it as an image."""
-    if engine.run("debootstrap", "--version").returncode != 0:
+    if shutil.which("debootstrap") is None:
         engine.install("debootstrap", "debian-archive-keyring")
     with TemporaryDirectory(prefix="debootstrap-") as root:
         must("debootstrap", "--variant=minbase", recipe.release, root)
