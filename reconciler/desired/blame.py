@@ -8,8 +8,10 @@ from dataclasses import replace
 from itertools import groupby
 
 from reconciler.inventory import Inventory, PatternMistake
+from reconciler.manifests import nearest
 from reconciler.model import Mistake
 from reconciler.resources import MistakesFound
+from reconciler.templates import NOT_HERE
 
 SHOWN_HOSTS = 3
 """A mistake that many hosts share names this many of them."""
@@ -69,7 +71,7 @@ class Blame:
         for mistake, hosts in self._shared.items():
             variable = self._undefined.get(mistake, "")
             if variable and variable not in known:
-                known[variable] = self._where_defined(variable)
+                known[variable] = self._about(variable, next(iter(hosts)))
             shown = f"{mistake.message} for {shortened(list(hosts))}{known.get(variable, '')}"
             words[mistake] = replace(mistake, message=shown)
         merged: dict[tuple[int, ...], tuple[Mistake, ...]] = {}
@@ -81,9 +83,13 @@ class Blame:
             held[host] = merged[key]
         return tuple(sorted({*self._told, *words.values()})), held
 
-    def _where_defined(self, variable: str) -> str:
-        found = self.inventory.where_defined(variable)
-        return f" (defined for {found[0][0]} in {found[0][1].short})" if found else ""
+    def _about(self, variable: str, host: str) -> str:
+        """What helps with a variable that *host* does not have: where it is defined, or what may have been meant."""
+        if found := self.inventory.where_defined(variable):
+            return f" (defined for {found[0][0]} in {found[0][1].short})"
+        if variable in NOT_HERE:
+            return " (Ansible has it, desired state does not: nothing runs here)"
+        return nearest(variable, self.inventory.variables(host))
 
 
 def shortened(hosts: Sequence[str]) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Template, TemplateSyntaxError
 
 from reconciler.templates.limits import MAX_TEXT, Exceeded, joined
-from reconciler.templates.mistakes import TemplateMistake, explain, innermost
+from reconciler.templates.mistakes import NOT_HERE, TemplateMistake, explain, innermost
 from reconciler.templates.rewrite import VALUE
 from reconciler.templates.sandbox import Codes, Sandbox
 from reconciler.templates.scope import Scope, has_template
 
-__all__ = ["Codes", "Renderer", "Scope", "TemplateMistake", "has_template"]
+__all__ = ["NOT_HERE", "Codes", "Renderer", "Scope", "TemplateMistake", "has_template"]
 
 MAX_KEPT_VALUES = 20_000
 """Compiled values kept; a fleet has far fewer different ones, and a hostile one must not fill the memory."""
@@ -100,8 +100,7 @@ class Renderer:
         elif template is not None:
             name = template.name
         source = text if name is None else self._sandbox.sources.get(name, b"").decode(errors="replace")
-        suggested = mistake.suggesting(self._sandbox.scope.names)
-        return suggested.at(None if name is None else f"templates/{name}", source or "", line)
+        return mistake.at(None if name is None else f"templates/{name}", source or "", line)
 
 
 def _ended_as(source: str, made: str) -> str:

@@ -62,22 +62,14 @@ class TemplateMistake(Exception):
         message = self.neutral if self.neutral and found == (line, 0) else self.message
         return self._but(message=message, file=file, line=row, column=max(column, 1))
 
-    def suggesting(self, names: list[str]) -> TemplateMistake:
-        """Return the same mistake with the nearest of *names*, where one of them may have been meant."""
-        if self.undefined is None or self.variable is not None:
-            return self
-        if self.undefined in _NOT_HERE:
-            return self._but(message=f"'{self.undefined}' is not available: nothing runs in desired state.")
-        return self._but(message=f"{self.message.removesuffix('.')}{nearest(self.undefined, names)}")
-
     def _but(self, **other: Any) -> TemplateMistake:
         fields = {name: getattr(self, name) for name in _FIELDS} | other
         return TemplateMistake(**fields)
 
 
 _FIELDS = ("message", "file", "line", "column", "undefined", "variable", "seek", "absent", "neutral")
-_NOT_HERE = frozenset({"lookup", "query", "q", "now", "hostvars", "groups", "vars", "omit", "undef"})
-"""Names that Ansible gives templates besides the host's variables."""
+NOT_HERE = frozenset({"lookup", "query", "q", "now", "hostvars", "groups", "vars", "omit", "undef"})
+"""Names that Ansible gives templates besides the host's variables, and we do not: nothing runs here."""
 
 
 class Absent(UndefinedError):
@@ -123,7 +115,7 @@ def _no_key(owner: Any, name: Any) -> str:
     keys = [key for key in owner if isinstance(key, str)] if isinstance(owner, Mapping) else []
     if isinstance(owner, Missing):
         return "What is not defined has no keys."
-    return f"There is no '{name}' in this {_kind(owner)}{nearest(str(name), keys)}"
+    return f"There is no '{name}' in this {_kind(owner)}{_nearest(str(name), keys)}"
 
 
 def _kind(value: Any) -> str:
@@ -131,7 +123,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "mapping" if hasattr(value, "keys") else "value")
 
 
-def nearest(name: str, names: list[str]) -> str:
+def _nearest(name: str, names: list[str]) -> str:
     """Return the end of a sentence that asks whether the nearest of *names* was meant, or a full stop."""
     close = get_close_matches(name, names, n=1)
     return f"; did you mean '{close[0]}'?" if close else "."

@@ -54,11 +54,6 @@ class Scope:
         """The names that the last rendering looked for among the variables, those included that are not there."""
         return frozenset(self._asked)
 
-    @property
-    def names(self) -> list[str]:
-        """The names of all variables."""
-        return list(self._variables)
-
     def begin(self, evaluate: Evaluate) -> None:
         """Start another rendering, in which nested templates are evaluated by *evaluate*."""
         self._evaluate = evaluate

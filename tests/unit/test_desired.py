@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reconciler.desired import Bounds, compile_tree
@@ -90,6 +92,22 @@ def test_what_one_host_lacks_holds_that_host() -> None:
     (mistake,) = desired.mistakes
     assert mistake.message == "'x' is undefined for web2 (defined for web1 in inventory/host_vars/web1.yml:1)"
     assert set(desired.hosts) == {"web1", "db1"}
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_was_meant() -> None:
+    manifest = "- hosts: web\n  copy:\n    - {content: '{{ worker_conn }}', dest: /a}\n"
+    desired = build(manifest, **{"inventory/group_vars/web.yml": "worker_connections: 10\n"})
+    (mistake,) = desired.mistakes
+    assert mistake.message == "'worker_conn' is undefined for web1, web2; did you mean 'worker_connections'?"
+
+
+@pytest.mark.parametrize("text", ["lookup('pipe', 'id')", "hostvars['db1']"])
+def test_what_ansible_offers_templates_and_we_do_not_is_said_so(text: str) -> None:
+    desired = build(f'- hosts: web1\n  copy:\n    - {{content: "{{{{ {text} }}}}", dest: /a}}\n')
+    (mistake,) = desired.mistakes
+    name = re.split(r"\W", text)[0]
+    why = "Ansible has it, desired state does not: nothing runs here"
+    assert mistake.message == f"'{name}' is undefined for web1 ({why})"
 
 
 def test_a_broken_file_of_variables_holds_those_that_read_it() -> None:

@@ -141,12 +141,12 @@ def test_a_mistake_is_at_its_place(text, line, column, undefined, variable):
     assert (found.undefined, found.variable) == (undefined, variable)
 
 
-def test_a_mistake_in_a_template_names_its_file_and_a_nearby_name():
+def test_a_mistake_in_a_template_names_its_file():
     with pytest.raises(TemplateMistake) as caught:
         render("one\n{% include 'sub.j2' %}\n", {"sub.j2": b"a\nb {{ prot }}\n"})
     found = caught.value
     assert (found.file, found.line, found.column) == ("templates/sub.j2", 2, 6)
-    assert found.message == "Variable 'prot' is not defined; did you mean 'port'?"
+    assert found.message == "Variable 'prot' is not defined."
 
 
 def test_the_settings_line_counts():
@@ -162,8 +162,8 @@ def test_a_circle_is_named_from_wherever_it_is_entered():
     assert "circle" in mistake("{{ ring_a | default(1) }}").message
 
 
-def test_what_ansible_offers_and_we_do_not_says_so():
-    assert mistake("{{ lookup('pipe', 'id') }}").message == "'lookup' is not available: nothing runs in desired state."
+def test_what_ansible_offers_and_we_do_not_is_not_there():
+    assert mistake("{{ lookup('pipe', 'id') }}").undefined == "lookup"
     assert "No filter named 'fileglob'" in mistake("{{ 'x' | fileglob }}").message
 
 
