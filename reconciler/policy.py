@@ -18,6 +18,8 @@ from reconciler.model import Lane, Limits, Mistake, Mode, Resource, Tree, Waiver
 from reconciler.yamlfile import Document, load
 
 FILE = "reconciler.yml"
+MOST_GUESSES = 20
+"""Unknown names for which what was meant is looked for among all that are known; who has more has another problem."""
 ModeName = Literal["observe", "enforce", "suspended"]
 LaneName = Literal["stream", "ansible"]
 CAREFUL = tuple(Mode)
@@ -181,10 +183,12 @@ def why_idle(waiver: Waiver, resources: Mapping[str, Iterable[Resource]]) -> str
 
 def unknown_names(document: Document, key: str, names: Iterable[str], known: Iterable[str]) -> list[Mistake]:
     """Mistakes for the names below *key* that the inventory does not have."""
+    known = frozenset(known)
+    unknown = [name for name in names if name not in known]
+    meant = {name: nearest(name, known) for name in unknown[:MOST_GUESSES]}
     return [
-        Mistake(document.key_place((key, name)), f"{key[:-1]} '{name}' is not in the inventory{nearest(name, known)}")
-        for name in names
-        if name not in known
+        Mistake(document.key_place((key, name)), f"{key[:-1]} '{name}' is not in the inventory{meant.get(name, '')}")
+        for name in unknown
     ]
 
 

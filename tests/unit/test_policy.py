@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from reconciler.model import Limits, Mode, Place, Waiver
-from reconciler.policy import effective_mode
+from reconciler.policy import MOST_GUESSES, effective_mode
 from tests.unit.worlds import compiled
 
 INVENTORY = """
@@ -101,6 +101,13 @@ def test_a_mistake_in_the_policy_holds_every_host(policy: str, place: str, words
     assert words in str(mistake)
     assert not desired.hosts
     assert set(desired.held) == set(HOSTS)
+
+
+def test_more_unknown_names_than_anybody_misspells_are_all_told_without_guesses() -> None:
+    names = ", ".join(f"web{number}: {{mode: enforce}}" for number in range(10, 90))
+    desired = compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": f"hosts: {{{names}}}"})
+    assert len(desired.mistakes) == 80
+    assert sum("did you mean" in mistake.message for mistake in desired.mistakes) == MOST_GUESSES
 
 
 def test_limits_as_they_are_written_and_by_default() -> None:
