@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cycle import cycle
+from reconciler.daemon import keep_for_long
 from reconciler.model import Plan, State
 from reconciler.stream import Link, Start, StreamSettings, start_ssh
 from reconciler.world import World
@@ -108,6 +109,8 @@ def one_cycle(world: World, started: Started, *, poll: bool) -> dict[str, Any]:
     """One sweep with its cost, and what it found."""
     with counted() as cost:
         report = cycle(world, sweep=True, poll=poll)
+        if poll:  # as the daemon does with a new revision
+            keep_for_long()
     watching = world.stream.watching() if world.stream else 0
     opened_so_far = {"started": started.number, "watching": watching}
     return {**cost, **standing(), **opened_so_far, **found(report.plan), "trouble": report.trouble}

@@ -234,6 +234,28 @@ def test_a_hundred_idle_cycles_leave_nothing_behind(bench: Bench) -> None:
     assert len(bench.stories()) == 2
 
 
+def test_what_is_known_is_looked_through_for_garbage_once_a_revision(bench: Bench) -> None:
+    ticking = Ticking()
+    with bench.world() as world:
+        running = Daemon(world, Pace(1, 10), ticking)
+
+        def sweep() -> int:
+            """Sweep once; how many objects are out of the collector's sight since."""
+            gc.unfreeze()
+            ticking.now += 60
+            running.run_due(ticking())
+            return gc.get_freeze_count()
+
+        try:
+            first, second, third = sweep(), sweep(), sweep()
+            bench.push({"all.yml": SMALL["all.yml"].replace("hello", "changed")})
+            after_a_push = sweep()
+        finally:
+            gc.unfreeze()
+    assert (second, third) == (0, 0)
+    assert min(first, after_a_push) > 1000
+
+
 def traces(bench: Bench) -> Any:
     """Every file of the daemon's with its size, how many files are open, and how many commits there are."""
     files = {str(path): path.stat().st_size for path in bench.state_dir.rglob("*") if path.is_file()}
