@@ -20,14 +20,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import edits, fleet, idle, peers, push, recording, scale, sessions, simulated, sweep, table
+from tests.bench import edits, fleet, idle, peers, push, recording, scale, sessions, simulated, table
 from tests.bench.measure import BenchFailed
 from tests.bench.peers import ROUNDS
 from tests.bench.table import Row
 
 TITLES = {
     "peers": "A look at five real hosts with fifty resources each, by us and by others: medians",
-    "sweep": "A no-op sweep of five real hosts with fifty resources each",
     "edits": "From an edit by hand on a real host to its detection and its repair in git",
     "push": "A push that changes one file on five real hosts with fifty resources each",
     "scale": "Compile and compare fifty resources a host from stored facts",
@@ -43,15 +42,9 @@ def say(text: str) -> None:
     print(f"  … {text}", file=sys.stderr, flush=True)
 
 
-def sweep_part(folder: Path, _options: Namespace) -> list[Row]:
-    """Five real hosts."""
-    with fleet.booted(folder, sweep.HOSTS) as hosts:
-        return table.sweep_rows(sweep.measure(folder, hosts, say))
-
-
 def peers_part(folder: Path, options: Namespace) -> list[Row]:
     """The same hosts for everybody."""
-    with fleet.booted(folder, sweep.HOSTS) as hosts:
+    with fleet.booted(folder, peers.HOSTS) as hosts:
         standings, sizes = peers.measure(folder, hosts, say, options.rounds, frozenset(options.peer))
         if options.plot:
             options.plot.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +94,6 @@ def sessions_part(folder: Path, options: Namespace) -> list[Row]:
 
 PARTS: dict[str, Callable[[Path, Namespace], list[Row]]] = {
     "peers": peers_part,
-    "sweep": sweep_part,
     "edits": edits_part,
     "push": push_part,
     "scale": scale_part,

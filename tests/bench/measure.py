@@ -1,6 +1,6 @@
 """How anything is measured here: in a process of its own, CPU apart from wall time, medians and spread.
 
-``timed`` measures inside a process, ``run_timed`` a whole one from outside. Every module of the bench uses these.
+``timed`` measures inside a process; ``tree`` measures a whole one with all that it started. Every module uses these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,24 +72,6 @@ def timed() -> Iterator[Cost]:
         yield cost
     finally:
         cost.wall, cost.cpu = time.perf_counter() - began, cpu_seconds() - used
-
-
-def run_timed(command: Sequence[str], output: Path, environment: Mapping[str, str] | None = None) -> Ended:
-    """Run one program to its end; its output goes to a file, so that reading it costs nobody anything."""
-    began = time.perf_counter()
-    with output.open("wb") as sink:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=ROOT, env=environment
-        )
-        try:
-            # wait4 gives the use of this one child and of all that it waited for, and of nothing else.
-            _, status, used = os.wait4(process.pid, 0)
-        except BaseException:
-            process.terminate()
-            raise
-    process.returncode = os.waitstatus_to_exitcode(status)
-    cost = Cost(time.perf_counter() - began, used.ru_utime + used.ru_stime)
-    return Ended(process.returncode, output.read_text(encoding="utf-8", errors="replace"), cost)
 
 
 def run_child(module: str, *arguments: str) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.bench.measure import Cost, spread
-from tests.bench.sweep import Sweeps
+from tests.bench.measure import spread
 
 LINEAR = 1.5
 """The CPU time of one host among a thousand may be this many times that of one among a hundred."""
@@ -30,39 +29,6 @@ class Row:
         """The row as it is printed; a missed target stands out."""
         verdict = {None: "", True: "ok", False: "MISSED"}[self.met]
         return f"{self.name:<58}  {self.seen:<38}  {self.target:<12}  {verdict}".rstrip()
-
-
-def sweep_rows(found: Sweeps) -> list[Row]:
-    """The no-op sweep beside check mode."""
-    wall, cpu = found.ratio("wall"), found.ratio("cpu")
-    plain = [found.ratio(what, "cold", "untuned") for what in ("wall", "cpu")]
-    warm = [found.ratio(what, "warm") for what in ("wall", "cpu")]
-    once = [found.ratio(what, "once") for what in ("wall", "cpu")]
-    launches, most = found.sweep_launches, found.converge_launches
-    return [
-        Row("check mode (tuned) ÷ our sweep, wall time", f"{wall:.1f} times", "≥ 15", wall >= 15),
-        Row("check mode (tuned) ÷ our sweep, controller CPU", f"{cpu:.1f} times", "≥ 8", cpu >= 8),
-        Row("  the same with our connections still open", f"{warm[0]:.1f} wall, {warm[1]:.1f} CPU"),
-        Row("  the same for the whole command `reconciler once`", f"{once[0]:.1f} wall, {once[1]:.1f} CPU"),
-        Row("check mode (untuned) ÷ our sweep", f"{plain[0]:.1f} wall, {plain[1]:.1f} CPU"),
-        *cost_rows("our sweep: one cycle, no connection open", found.cold),
-        *cost_rows("our sweep: one cycle, connections open", found.warm),
-        *cost_rows("our sweep: `reconciler once`, connections open", found.once),
-        *cost_rows("ansible-playbook --check --diff, tuned", found.tuned),
-        *cost_rows("ansible-playbook --check --diff, untuned", found.untuned),
-        Row("first convergence of the same hosts", f"{found.first.wall:.1f} s, {found.first.cpu:.1f} s CPU"),
-        Row("Ansible launches of a sweep", str(launches), "1", launches == 1),
-        Row("Ansible launches of a converging cycle", str(most), "≤ 3", most <= 3),
-    ]
-
-
-def cost_rows(name: str, costs: Iterable[Cost]) -> list[Row]:
-    """Wall time and CPU of the same runs."""
-    costs = list(costs)
-    return [
-        Row(f"{name}, wall", spread([cost.wall for cost in costs])),
-        Row(f"{name}, CPU", spread([cost.cpu for cost in costs])),
-    ]
 
 
 def scale_rows(found: Mapping[int, Sequence[Mapping[str, float]]]) -> list[Row]:

@@ -116,10 +116,10 @@ def desired_state(
     }
 
 
-def playbook(inventory: str, *, gather_facts: bool) -> dict[str, str]:
+def playbook(inventory: str) -> dict[str, str]:
     """Path → content of a project for ansible-playbook: one task for each resource, the order of the kinds above."""
     tasks = [{"name": name, f"ansible.builtin.{kind}": dict(fields)} for name, kind, fields in items()]
-    play = [{"name": "Everything", "hosts": "all", "gather_facts": gather_facts, "tasks": tasks}]
+    play = [{"name": "Everything", "hosts": "all", "gather_facts": False, "tasks": tasks}]
     return {
         "inventory/hosts.yml": inventory,
         "inventory/group_vars/all.yml": yaml.safe_dump(VARIABLES),

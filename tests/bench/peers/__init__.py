@@ -5,8 +5,8 @@ turns, ``rows`` makes the table with the targets, ``plot`` the picture. Peers ar
 PyPI into environments below ``.cache/bench``, from Debian on the hosts.
 """
 
-from tests.bench.peers.contest import ROUNDS, measure
+from tests.bench.peers.contest import HOSTS, ROUNDS, measure
 from tests.bench.peers.plot import draw
 from tests.bench.peers.rows import peer_rows
 
-__all__ = ["ROUNDS", "draw", "measure", "peer_rows"]
+__all__ = ["HOSTS", "ROUNDS", "draw", "measure", "peer_rows"]

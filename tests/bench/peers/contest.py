@@ -17,12 +17,13 @@ from tests.bench.peers.cfengine import Cfengine
 from tests.bench.peers.channel import Channel
 from tests.bench.peers.drift import Score
 from tests.bench.peers.floors import Collector, WarmTrue
-from tests.bench.peers.ours import Ours
+from tests.bench.peers.ours import Ours, PlanCommand
 from tests.bench.peers.playbook import Mitogen, Playbook, Runner
 from tests.bench.peers.puppet import Puppet
 from tests.bench.peers.pyinfra import Pyinfra
 from tests.bench.peers.salt import Salt
 
+HOSTS = 5
 ROUNDS = 3
 FAST = 17
 """Looks of a fast contender in one round, so that three rounds are fifty."""
@@ -84,7 +85,7 @@ class Contest:
         """Take a peer out; our own rows and the floors must work."""
         self.standings[key].reason = why.strip().splitlines()[0][:160]
         self.say(f"{self.standings[key].name} is out: {why}")
-        if isinstance(self.contenders[key], Ours | WarmTrue | Collector):
+        if isinstance(self.contenders[key], Ours | PlanCommand | WarmTrue | Collector):
             raise BenchFailed(why)
 
     def plant(self) -> None:
@@ -115,6 +116,7 @@ def assemble(folder: Path, fleet: Fleet, channel: Channel, say: Say, wanted: fro
         "pyinfra": Pyinfra(folder / "pyinfra", fleet),
         "puppet": Puppet(fleet, channel),
         "cfengine": Cfengine(fleet, channel),
+        "plan": PlanCommand(folder / "plan", fleet),
         "launch": Ours(folder / "launch", fleet, "ansible", "our sweep, Ansible lane", 1, mode="observe"),
         "collector": Collector(channel, stream.asks(), FAST),
         "true": WarmTrue(channel, FAST),

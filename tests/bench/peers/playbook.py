@@ -1,12 +1,15 @@
 """``ansible-playbook --check --diff``, tuned: plain, with Mitogen's strategy, and through ansible-runner.
 
-The project and its settings are those of ``checkmode``; what is found is read task by task from the default output.
+The connections are made as the reconciler makes them: same key, same known hosts, ControlPersist. Tuned means
+pipelining, twenty forks, no facts gathered, the interpreter named and a short poll; every run begins without an open
+connection, as a sweep every ten minutes does. What is found is read task by task from the default output.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,16 +17,33 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench import workload
-from tests.bench.checkmode import RECAP, TUNED, CheckMode
 from tests.bench.fleet import Fleet
+from tests.bench.ground import write_files
 from tests.bench.measure import BenchFailed
-from tests.bench.peers.base import Found, Look, environment, fetch
+from tests.bench.peers.base import Found, Look, environment, fetch, ssh_options
 from tests.bench.tree import run_tree
 
+RECAP = re.compile(r"^(\S+)\s*: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 OUTCOME = re.compile(
     r"^TASK \[(?P<task>[^\]]+)\]|^(?P<status>changed|failed|fatal): \[(?P<host>[^\]]+)\]", re.MULTILINE
 )
 
+TUNED = """\
+[defaults]
+forks = 20
+gathering = explicit
+interpreter_python = /usr/bin/python3
+internal_poll_interval = 0.01
+inject_facts_as_vars = False
+retry_files_enabled = False
+host_key_checking = True
+[connection]
+pipelining = True
+[ssh_connection]
+pipelining = True
+ssh_args = {ssh}
+control_path_dir = {sockets}
+"""
 MITOGEN = """\
 strategy_plugins = {plugins}
 strategy = mitogen_linear
@@ -42,7 +62,7 @@ class Playbook:
 
     def install(self) -> str:
         """Write the project. It need not be applied: the reconciler has converged by the same modules."""
-        CheckMode(self.folder, self.fleet, tuned=True).write()
+        write_files(self.folder, workload.playbook(self.fleet.inventory))
         return f"ansible-core {version('ansible-core')}"
 
     def command(self) -> list[str]:
@@ -60,10 +80,15 @@ class Playbook:
     def look_once(self) -> Look:
         """One check of all hosts; raises BenchFailed where a host was not asked everything."""
         with tempfile.TemporaryDirectory(prefix="cp-") as sockets:
-            ssh = CheckMode(self.folder, self.fleet, tuned=True).ssh_arguments().replace("%", "%%")
-            (self.folder / "ansible.cfg").write_text(self.settings.format(ssh=ssh, sockets=sockets))
+            (self.folder / "ansible.cfg").write_text(self.settings.format(ssh=self.ssh_arguments(), sockets=sockets))
             done = run_tree(self.command(), self.folder / "output.txt", self.environment(), self.folder)
         return Look(done.cost, self.found(done.output))
+
+    def ssh_arguments(self) -> str:
+        """ssh's options as a line of its configuration: the same as everybody's, and one connection for all tasks."""
+        options = {**ssh_options(self.fleet), "ControlMaster": "auto", "ControlPersist": "60s"}
+        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        return shlex.join(["-F", "/dev/null", *words]).replace("%", "%%")
 
     def environment(self) -> dict[str, str]:
         """The variables it runs with."""
