@@ -54,8 +54,12 @@ def cpu_seconds() -> float:
 
 
 def peak_megabytes() -> float:
-    """The largest resident size this process has had; Linux gives it in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The largest resident size this process has had since its program was started; Linux gives it in KiB.
+
+    ``getrusage`` would count what the parent held when it started this one.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def resident_megabytes() -> float:
