@@ -16,6 +16,8 @@ from typing import Any
 from reconciler import bundle
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+PYTHON = os.environ.get("FAR_PYTHON", sys.executable)
+"""The interpreter of the far end; an old one may be named, since hosts have old ones."""
 PATIENCE = 30
 """Seconds until a far end that says nothing is a failure; it mostly answers within a hundredth of one."""
 
@@ -23,9 +25,7 @@ PATIENCE = 30
 class FarEnd:
     """One session, from the side of the daemon. *command* is given the words that start Python."""
 
-    def __init__(
-        self, *command: str, playbooks: Path = PLAYBOOKS, python: str = sys.executable, **options: Any
-    ) -> None:
+    def __init__(self, *command: str, playbooks: Path = PLAYBOOKS, python: str = PYTHON, **options: Any) -> None:
         program = bundle.resident_program(playbooks).encode("ascii")
         words = [*command, python, "-I", "-S", "-c", bundle.bootstrap(len(program))]
         pipe = subprocess.PIPE
