@@ -68,8 +68,10 @@ def make_ansible(tmp_path_factory: pytest.TempPathFactory, playbooks: Path) -> C
 
     def make(**settings: Any) -> Ansible:
         run_dir = settings.pop("run_dir", None) or tmp_path_factory.mktemp("e") / "run"
+        # Each worker of pytest has an e0 of its own, and nobody may take another's processes for ours.
+        instance = "-".join(run_dir.parts[-3:-1])
         return Ansible(
-            AnsibleSettings(**{"run_dir": run_dir, "instance": run_dir.parent.name, "playbooks": playbooks, **settings})
+            AnsibleSettings(**{"run_dir": run_dir, "instance": instance, "playbooks": playbooks, **settings})
         )
 
     return make
