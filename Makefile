@@ -30,7 +30,7 @@ test: lint  ## everything, on real hosts too; installs and starts a Docker engin
 demo: $(VENV)/installed  ## the main job on three local hosts in .demo/, without root or Docker
 	$(BIN)/reconciler demo
 
-bench: $(VENV)/installed-test  ## what a sweep costs, beside the tools that people use today; half an hour
+bench: $(VENV)/installed-test  ## what a sweep costs, beside the tools that people use today; forty minutes
 	$(BIN)/python -m tests.bed.engine
 	$(BIN)/python -m tests.bed.image
 	$(BIN)/python -m tests.bench --plot .cache/bench/performance.svg
