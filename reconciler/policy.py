@@ -13,13 +13,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reconciler.inventory import Inventory, PatternMistake
-from reconciler.manifests import model_mistakes, nearest
+from reconciler.manifests import MOST_GUESSES, model_mistakes, nearest
 from reconciler.model import Lane, Limits, Mistake, Mode, Resource, Tree, Waiver
 from reconciler.yamlfile import Document, load
 
 FILE = "reconciler.yml"
-MOST_GUESSES = 20
-"""Unknown names for which what was meant is looked for among all that are known; who has more has another problem."""
 ModeName = Literal["observe", "enforce", "suspended"]
 LaneName = Literal["stream", "ansible"]
 CAREFUL = tuple(Mode)
@@ -138,13 +136,15 @@ def read_waivers(
     document: Document, settings: Iterable[WaiverSetting], inventory: Inventory
 ) -> tuple[tuple[Waiver, ...], list[Mistake]]:
     """The waivers for the hosts that their patterns mean, and a mistake for each pattern that means none."""
-    waivers, mistakes = [], []
+    waivers: list[Waiver] = []
+    mistakes: list[Mistake] = []
     for number, one in enumerate(settings):
         where = ("waivers", number)
         try:
             hosts = frozenset(inventory.select(one.hosts))
         except PatternMistake as error:
-            mistakes.append(Mistake(document.place((*where, "hosts")), f"hosts of a waiver: {error}"))
+            words = str(error) if len(mistakes) < MOST_GUESSES else error.message
+            mistakes.append(Mistake(document.place((*where, "hosts")), f"hosts of a waiver: {words}"))
             continue
         until = date.fromisoformat(one.until)
         waivers.append(Waiver(one.resource, hosts, until, one.reason, document.place(where), one.attribute))

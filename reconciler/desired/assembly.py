@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
-from reconciler.desired.blame import Blame
+from reconciler.desired.blame import Blame, shortened
 from reconciler.desired.past import Bounds, Made, Past
 from reconciler.desired.touched import Changes, layouts, touched_hosts
 from reconciler.inventory import Inventory, PatternMistake
 from reconciler.kinds import Fields
-from reconciler.manifests import Declaration, Manifest, nearest
+from reconciler.manifests import MOST_GUESSES, Declaration, Manifest, nearest
 from reconciler.model import Mistake, Resource, Tree, Waiver
 from reconciler.policy import idle_waivers
 from reconciler.resources import Builder, MistakesFound, Reads
 from reconciler.templates import Codes
 
+SHOWN_GROUPS = 20
 MAX_CLAIMS = 5_000
 """How many fields have their claims remembered; those that hosts share are far fewer."""
 
@@ -56,6 +57,7 @@ class Assembly:
         self._past = past
         self._blame = blame
         self._left = bounds.resources
+        self._strays = 0
         self._codes = Codes(past.codes)
         self._builder = Builder(tree, inventory, bounds.steps, self._codes)
         self._failed: dict[Declaration, MistakesFound] = {}
@@ -89,10 +91,13 @@ class Assembly:
         return self.selected[pattern]
 
     def no_host(self, manifest: Manifest, error: PatternMistake) -> Mistake:
-        """The mistake of a manifest whose pattern means no host."""
-        groups = ", ".join(sorted(set(self.inventory.groups) - {"all", "ungrouped"}))
-        close = nearest(error.part, [*self.inventory.groups, *self.inventory.hosts])
-        message = f"hosts '{error.part}' matches no host{close or f'; groups are: {groups}'}"
+        """The mistake of a manifest whose pattern means no host; the first few say which names there are."""
+        message = f"hosts '{error.part}' matches no host"
+        self._strays += 1
+        if self._strays <= MOST_GUESSES:
+            groups = sorted(set(self.inventory.groups) - {"all", "ungrouped"})
+            close = nearest(error.part, [*self.inventory.groups, *self.inventory.hosts])
+            message += close or f"; groups are: {shortened(groups, SHOWN_GROUPS)}"
         return Mistake(manifest.hosts_place, message)
 
     def build(self, waivers: Sequence[Waiver]) -> None:

@@ -92,7 +92,7 @@ class Blame:
         return nearest(variable, self.inventory.variables(host))
 
 
-def shortened(hosts: Sequence[str]) -> str:
-    """The first few of some hosts, and how many more there are."""
-    more = f" and {len(hosts) - SHOWN_HOSTS} more" if len(hosts) > SHOWN_HOSTS else ""
-    return ", ".join(hosts[:SHOWN_HOSTS]) + more
+def shortened(names: Sequence[str], most: int = SHOWN_HOSTS) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

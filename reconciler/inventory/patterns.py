@@ -12,6 +12,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from reconciler.inventory import hostnames
 
@@ -29,12 +30,20 @@ _GLOB = frozenset("?*[")
 
 
 class PatternMistake(ValueError):
-    """A pattern that cannot be meant; ``part`` is the piece that is wrong or names nothing."""
+    """A pattern that cannot be meant; ``part`` is the piece that is wrong or names nothing, ``message`` says which.
 
-    def __init__(self, pattern: str, part: str, message: str) -> None:
+    As text it also says what was meant. That is looked for among all names, so only where somebody reads it.
+    """
+
+    def __init__(self, pattern: str, part: str, message: str, meant: Callable[[], str] = str) -> None:
         super().__init__(message)
         self.pattern = pattern
         self.part = part
+        self.message = message
+        self._meant = meant
+
+    def __str__(self) -> str:
+        return f"{self.message}{self._meant()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,9 @@ def _match(pattern: str, part: str, names: Names) -> list[str]:
     expression, first, last = _subscript(part)
     groups, hosts = _enumerate(pattern, expression, names)
     if not groups and not hosts:
-        raise PatternMistake(pattern, part, f"no host or group is called {part!r}{_nearest(expression, names)}")
+        raise PatternMistake(
+            pattern, part, f"no host or group is called {part!r}", partial(_nearest, expression, names)
+        )
     found = [host for group in groups for host in names.groups[group]] + hosts
     return _slice(pattern, part, found, first, last)
 

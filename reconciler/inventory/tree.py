@@ -22,6 +22,9 @@ SOURCE_SUFFIXES = (*VARIABLE_SUFFIXES, ".ini")
 _IGNORED_SUFFIXES = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
 """What Ansible leaves out of an inventory directory by default."""
 
+MOST_GUESSES = 20
+"""Mistakes after which nobody looks among all names for the one that was meant; that takes time."""
+
 _FOLDERS = {"group_vars": "group", "host_vars": "host"}
 
 
@@ -100,7 +103,8 @@ def _note_orphan(folder: str, entry: str, file: str, owners: Collection[str], no
         return
     suffix = next((suffix for suffix in VARIABLE_SUFFIXES[1:] if entry.endswith(suffix)), "")
     name = entry.removesuffix(suffix)
-    near = difflib.get_close_matches(name, owners, n=1) if len(owners) <= 5_000 else []
+    few = len(owners) <= 5_000 and len(notes.mistakes) < MOST_GUESSES
+    near = difflib.get_close_matches(name, owners, n=1) if few else []
     hint = f"; did you mean {near[0]}?" if near else ""
     notes.note(
         Place(file, 1), f"there is no {_FOLDERS[folder]} {name[:60]} in the inventory, so nothing reads this{hint}"

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from reconciler.desired import Bounds, compile_tree
+from reconciler.manifests import MOST_GUESSES
 from reconciler.model import Desired, Mode
 from tests.unit.worlds import compiled
 
@@ -108,6 +109,13 @@ def test_what_ansible_offers_templates_and_we_do_not_is_said_so(text: str) -> No
     name = re.split(r"\W", text)[0]
     why = "Ansible has it, desired state does not: nothing runs here"
     assert mistake.message == f"'{name}' is undefined for web1 ({why})"
+
+
+def test_more_misspelt_hosts_than_anybody_writes_are_all_told_without_guesses() -> None:
+    desired = build("".join(f"- hosts: web{number}\n" for number in range(10, 90)))
+    assert len(desired.mistakes) == 80
+    assert sum("did you mean 'web" in mistake.message for mistake in desired.mistakes) == MOST_GUESSES
+    assert "bad.yml:80:10: hosts 'web89' matches no host" in map(str, desired.mistakes)
 
 
 def test_a_broken_file_of_variables_holds_those_that_read_it() -> None:

@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
+from reconciler.manifests import MOST_GUESSES
 from reconciler.model import Limits, Mode, Place, Waiver
-from reconciler.policy import MOST_GUESSES, effective_mode
+from reconciler.policy import effective_mode
 from tests.unit.worlds import compiled
 
 INVENTORY = """
