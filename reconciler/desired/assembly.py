@@ -19,6 +19,7 @@ from reconciler.resources import Builder, MistakesFound, Reads
 from reconciler.templates import Codes
 
 SHOWN_GROUPS = 20
+"""Where a pattern means no host, this many groups are named."""
 MAX_CLAIMS = 5_000
 """How many fields have their claims remembered; those that hosts share are far fewer."""
 

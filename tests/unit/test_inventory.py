@@ -6,6 +6,7 @@ import pytest
 
 from reconciler import inventory
 from reconciler.inventory import PatternMistake
+from reconciler.inventory.tree import MOST_GUESSES
 from reconciler.model import Place
 
 
@@ -308,6 +309,12 @@ def test_a_file_touches_only_the_hosts_that_read_it():
     assert found.hosts_reading("inventory/group_vars/web/a.yml") == ("web1", "web2")
     assert found.hosts_reading("inventory/hosts.yml") == ("web1", "web2", "db1")
     assert found.hosts_reading("inventory/group_vars/unknown.yml") == ("web1", "web2", "db1")
+
+
+def test_more_files_of_nobody_than_anybody_misnames_are_all_told_without_guesses():
+    found = told(hosts_dot_yml=SIMPLE, **{f"host_vars__web{number}_dot_yml": "a: 1" for number in range(10, 90)})
+    assert len(found) == 80
+    assert sum("did you mean web" in line for line in found) == MOST_GUESSES
 
 
 @pytest.mark.parametrize(

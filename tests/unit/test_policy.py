@@ -111,6 +111,14 @@ def test_more_unknown_names_than_anybody_misspells_are_all_told_without_guesses(
     assert sum("did you mean" in mistake.message for mistake in desired.mistakes) == MOST_GUESSES
 
 
+def test_more_waivers_of_unknown_hosts_than_anybody_misspells_are_all_told_without_guesses() -> None:
+    waiver = "  - {{resource: 'package[nginx]', hosts: web{}, until: 2026-12-06, reason: later}}\n"
+    policy = "waivers:\n" + "".join(map(waiver.format, range(10, 90)))
+    desired = compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": policy})
+    assert sum("no host or group is called" in mistake.message for mistake in desired.mistakes) == 80
+    assert sum("did you mean" in mistake.message for mistake in desired.mistakes) == MOST_GUESSES
+
+
 def test_limits_as_they_are_written_and_by_default() -> None:
     text = "limits: {removals_percent: 5, removals_hosts: 2, hosts: 7}"
     assert compiled({"inventory/hosts.yml": INVENTORY, "reconciler.yml": text}).limits == Limits(5, 2, 7)
