@@ -129,8 +129,7 @@ def folder_of(world: World, sha: str) -> str:
 def compile_anew(world: World, sha: str) -> Desired:
     """Compile a revision: what it changed since the last one."""
     tree, mistakes = world.repository.tree(sha, world.config.repository.path)
-    desired = world.workshop.compile(tree)
-    return Desired({}, mistakes=tuple(sorted({*mistakes, *desired.mistakes}))) if mistakes else desired
+    return world.workshop.compile(tree, mistakes)
 
 
 def refuse(world: World, error: ReconcilerError, known: str | None) -> None:

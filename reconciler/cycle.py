@@ -61,7 +61,7 @@ def run_through(world: World, *, sweep: bool, poll: bool, wait: bool) -> Report:
     hosts = due(world, accepted.desired, sweep=sweep, poll=poll) if accepted.desired else ()
     if accepted.desired is None or not hosts:
         trouble = publish(world, poll=poll) or accepted.trouble
-        speak(world, accepted, listen=poll)
+        speak(world, accepted, listen=poll, wait=wait)
         return Report(accepted.sha, trouble=trouble)
     world.recent.unsettled.update(hosts)
     world.recent.moved.difference_update(hosts)
@@ -86,7 +86,7 @@ def run_through(world: World, *, sweep: bool, poll: bool, wait: bool) -> Report:
     world.look_again(after, attempts)
     trouble = publish(world, poll=poll) or accepted.trouble
     found = Found(plan, attempts, world.recent.standings) if news and world.recent.covers(accepted.desired) else None
-    speak(world, accepted, found, listen=poll)
+    speak(world, accepted, found, listen=poll, wait=wait)
     return Report(accepted.sha, plan, after, trouble, swept=sweep)
 
 

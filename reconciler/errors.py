@@ -68,6 +68,10 @@ class LaunchError(ReconcilerError):
     """Ansible could not be started, or died before it said anything."""
 
 
+class PreviewError(ReconcilerError):
+    """The process that previews pull requests could not be started, or ended early."""
+
+
 class ForgeError(ReconcilerError):
     """The forge refused or failed."""
 

@@ -203,9 +203,10 @@ def body_of(world: World, forge: Forge, needs: Needs, step: Decision) -> str:
     head = marker("ticket", f"{world.desk.name}/{step.fingerprint}")
     if step.fingerprint == DASHBOARD:
         return ticket.dashboard(step, head=head, limit=forge.body_limit)
+    lines = forge.lines(needs.final.revision)
     links = Links(
         commit=lambda commit: forge.commit_url(commit.sha),
-        line=lambda place: forge.line_url(needs.final.revision, world.config.repository.within(place.file), place.line),
+        line=lambda place: lines.url(world.config.repository.within(place.file), place.line),
         record="",
     )
     ways = ways_of(world, forge, with_pull(world, step.fingerprint, needs.offers.get(step.fingerprint, Offer())))

@@ -6,20 +6,22 @@ what is forgotten once a pull request is closed.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from reconciler.accept import Accepted
-from reconciler.comment import digest, plan_comment, plan_record
+from reconciler.apart import About
+from reconciler.comment import digest
 from reconciler.deliver import about_pull_requests
-from reconciler.foresee import PULLS, foresee
-from reconciler.model import Desired, HostMemory, Place
+from reconciler.errors import PreviewError
+from reconciler.foresee import PULLS, UNKNOWN, foresee
+from reconciler.foretell import Words
+from reconciler.model import HostMemory
 from reconciler.publish import keep_plan
-from reconciler.standing import PLAN, plan_status
-from reconciler.talk import Preview, PullRequest
+from reconciler.standing import PLAN
+from reconciler.talk import PullRequest
 from reconciler.world import World
 
 if TYPE_CHECKING:
@@ -33,29 +35,57 @@ MOST_WAITING = 80
 Wanted = Mapping[str, Mapping[str, Any]]
 
 
-def hear(world: World, accepted: Accepted, forge: Forge) -> None:
-    """Preview every open pull request that is new, or whose base or fleet has changed since; forget the closed."""
+def hear(world: World, accepted: Accepted, forge: Forge, *, wait: bool) -> None:
+    """Preview every open pull request that is new, or whose base or fleet has changed since; forget the closed.
+
+    Without *wait*, hosts with news come first: an answer that takes longer is taken by a later cycle.
+    """
     if accepted.desired is None:
         return
     settings = world.config.forge
     found = forge.pull_requests(world.config.repository.branch)
     open_now = {pull.number: pull for pull in found if not pull.fork or settings is None or settings.strangers}
     forget(world, open_now)
-    memories = world.state.hosts()
-    fleet = fleet_key(memories)
+    fleet = fleet_key(world.state.hosts())
     keys = {number: f"{pull.head} {accepted.sha} {fleet}" for number, pull in open_now.items()}
     due = [pull for number, pull in open_now.items() if world.desk.heard.get(number) != keys[number]]
+    if world.apart.about not in {About(pull.number, pull.head, accepted.sha) for pull in due}:
+        world.apart.close()
+    try:
+        preview_due(world, accepted, forge, due, keys, wait=wait)
+    except PreviewError as error:
+        tell(world, str(error))
+    finally:
+        world.apart.rest()
+
+
+def tell(world: World, trouble: str) -> None:
+    """Say what keeps us from previewing, once: hosts do not wait for it, and the next poll tries again."""
+    before, world.desk.unread = world.desk.unread, trouble
+    if trouble != before:
+        world.say(trouble or "pull requests can be previewed again")
+
+
+def preview_due(
+    world: World, accepted: Accepted, forge: Forge, due: list[PullRequest], keys: Mapping[int, str], *, wait: bool
+) -> None:
+    """Preview as many of these as there is time for."""
     deadline = world.monotonic() + PATIENCE
-    for pull in fairly(due):
+
+    def patient() -> bool:
+        return not world.stop() and (wait or not (world.called or world.monotonic() > deadline))
+
+    for pull in in_turn(due, world.desk.heard, world.apart.about):
         if world.stop() or world.monotonic() > deadline or told_faster_than_taken(world):
             return
         world.progress(f"previewing #{pull.number}")
-        wanted = consider(world, accepted, accepted.desired, forge, pull, memories)
-        if world.stop():
+        told = foresee(world, accepted, forge, pull, keys[pull.number], patient)
+        if world.stop() or world.apart.about is not None:
             return  # git may have been cut short, and what it could not do then says nothing about the pull request
-        world.state.say(wanted)
-        if wanted:
-            world.desk.heard[pull.number] = keys[pull.number]
+        if told is not None:
+            world.state.say(wanted(world, accepted, pull, told.words))
+            world.desk.heard[pull.number] = told.key
+            tell(world, "")
 
 
 def told_faster_than_taken(world: World) -> bool:
@@ -82,59 +112,38 @@ def fleet_key(memories: Mapping[str, HostMemory]) -> str:
     return sha256(repr(told).encode()).hexdigest()[:12]
 
 
-def fairly(pulls: Iterable[PullRequest]) -> list[PullRequest]:
-    """The oldest of each author first, so that nobody's flood keeps the others waiting."""
-    turns: Counter[str] = Counter()
-    ordered: list[tuple[int, int, PullRequest]] = []
-    for pull in sorted(pulls, key=lambda pull: pull.number):
-        ordered.append((turns[pull.author], pull.number, pull))
-        turns[pull.author] += 1
-    return [pull for _, _, pull in sorted(ordered, key=lambda entry: entry[:2])]
+def in_turn(pulls: Iterable[PullRequest], heard: Container[int], about: About | None) -> list[PullRequest]:
+    """The one that is being previewed, then colleagues', then those never heard of; each author's oldest first.
 
-
-def consider(
-    world: World,
-    accepted: Accepted,
-    base: Desired,
-    forge: Forge,
-    pull: PullRequest,
-    memories: Mapping[str, HostMemory],
-) -> Wanted:
-    """The comment and the status of one pull request as they are to be; nothing while git and forge differ on its head.
-
-    A forge tells of a push before or after git has it, and what was read must not be told of a commit that was not.
+    So nobody keeps the others waiting, neither with a flood nor with a head that moves again and again.
     """
-    found = foresee(world, accepted, base, pull, memories)
-    if found.head != pull.head:
-        return {}
-    status = world.desk.own_status(plan_status(found, pull.url))
-    wanted: dict[str, Mapping[str, Any]] = {
-        f"status/{pull.head}/{status.context}": {
-            "standing": str(status.standing),
-            "description": status.description,
-            "url": status.url,
+    turns: Counter[str] = Counter()
+    ordered: list[tuple[tuple[bool, bool, bool, int, int], PullRequest]] = []
+    for pull in sorted(pulls, key=lambda pull: pull.number):
+        waits = about is not None and (about.number, about.head) == (pull.number, pull.head)
+        ordered.append(((not waits, pull.fork, pull.number in heard, turns[pull.author], pull.number), pull))
+        turns[pull.author] += 1
+    return [pull for _, pull in sorted(ordered, key=lambda entry: entry[0])]
+
+
+def wanted(world: World, accepted: Accepted, pull: PullRequest, words: Words) -> Wanted:
+    """The comment and the status of one pull request as they are to be."""
+    slots: dict[str, Mapping[str, Any]] = {
+        f"status/{pull.head}/{world.desk.context(PLAN)}": {
+            "standing": words.standing,
+            "description": words.description,
+            "url": pull.url,
         }
     }
     if world.config.forge and world.config.forge.comments:
-        name, body = f"comment/{pull.number}", comment_on(world, accepted, forge, pull, found)
+        name, body = f"comment/{pull.number}", comment_on(world, accepted, pull, words)
         there = world.state.slot(name)
         if there is None or there.wanted["digest"] != digest(body):
-            wanted[name] = {"body": body, "digest": digest(body)}
-    return wanted
+            slots[name] = {"body": body, "digest": digest(body)}
+    return slots
 
 
-def comment_on(world: World, accepted: Accepted, forge: Forge, pull: PullRequest, found: Preview) -> str:
-    """The comment on one pull request; a plan too long for it is kept on the audit branch, but not a stranger's."""
-
-    def line_url(place: Place) -> str:
-        return forge.line_url(found.head, world.config.repository.within(place.file), place.line)
-
-    def comment(limit: int, record_url: str = "") -> str:
-        key = f"{world.desk.name}/{pull.number}"
-        return plan_comment(found, limit=limit, key=key, line_url=line_url, record_url=record_url, folds=forge.folds)
-
-    body = comment(forge.body_limit)
-    if pull.fork or body == comment(sys.maxsize):
-        return body
-    kept = keep_plan(world, accepted.sha, pull.number, found.head, plan_record(found))
-    return comment(forge.body_limit, forge.line_url(kept, f"plans/{pull.number}.md", 1) if kept else "")
+def comment_on(world: World, accepted: Accepted, pull: PullRequest, words: Words) -> str:
+    """The comment on one pull request; a plan too long for it is kept on the audit branch."""
+    kept = keep_plan(world, accepted.sha, pull.number, pull.head, words.record) if words.record else None
+    return words.linked.replace(UNKNOWN, kept) if kept else words.comment

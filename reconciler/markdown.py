@@ -163,11 +163,31 @@ def link(label: str, url: str) -> str:
 
 def address(url: str) -> str:
     """An address that no character can lead out of; what is not allowed in one is escaped with percent signs."""
-    safe = "-._~:/?#=%+,;&"
-    return "".join(c if (c.isascii() and c.isalnum()) or c in safe else percent(c) for c in url)
+    return percent(url, "-._~:/?#=%+,;&")
 
 
-def percent(c: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where people see the lines of the files of one commit: what stands before a path, and between it and a line."""
+
+    before: str
+    between: str
+
+    def below(self, folder: str) -> Lines:
+        """The same for paths below *folder*, which is "" or ends with a slash."""
+        return Lines(f"{self.before}{percent(folder, '-._~/')}", self.between)
+
+    def url(self, path: str, line: int) -> str:
+        """The address of a line of a file (from the root of the repository)."""
+        return f"{self.before}{percent(path, '-._~/')}{self.between}{line}"
+
+
+def percent(text: str, safe: str) -> str:
+    """*text* with percent signs for everything but ASCII letters, digits and the characters of *safe*."""
+    return "".join(c if (c.isascii() and c.isalnum()) or c in safe else escaped(c) for c in text)
+
+
+def escaped(c: str) -> str:
     """One character in percent signs."""
     return "".join(f"%{byte:02X}" for byte in c.encode(errors="replace"))
 

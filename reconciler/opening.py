@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from reconciler.ansible import Ansible, AnsibleSettings
+from reconciler.apart import Apart
 from reconciler.audit import AuditBranch
 from reconciler.bundle import playbooks_folder
 from reconciler.config import Config, ForgeConfig, read_secret
@@ -83,6 +84,7 @@ def open_world(
             progress=progress,
             desk=open_desk(config, state, open_things, clock, monotonic) if not read_only else Desk(),
             shard_lease=Lease(repository, config.shard, f"{socket.gethostname()}:{instance(folder)}"),
+            apart=open_things.enter_context(closing(Apart(folder / DATABASE))),
             clone_is_new=made_anew,
         )
         open_things.callback(world.beside.close)

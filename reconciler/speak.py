@@ -37,24 +37,27 @@ def announce(world: World, accepted: Accepted, plan: Plan) -> None:
             deliver(world, f"status/{begun.sha}/{world.desk.context(CONVERGE)}", patience=BRIEFLY)
 
 
-def speak(world: World, accepted: Accepted, found: Found | None = None, *, listen: bool = True) -> None:
+def speak(
+    world: World, accepted: Accepted, found: Found | None = None, *, listen: bool = True, wait: bool = True
+) -> None:
     """Store what is to be said, and say as much of it as can be said now; *listen* for pull requests too.
 
-    Branches go first, so that the ticket that offers them can name their pull request.
+    Without *wait*, previews that take long are left to later cycles. Branches go first, so that the ticket that
+    offers them can name their pull request.
     """
     if world.desk.silent:
         return
     letters, meta = refusal_letters(world, accepted)
     world.state.say(status_slots(world, statuses(world, accepted, found)), letters, world.desk.ear_names, meta)
     needs = assess(world, accepted, found) if found else None
-    converse(world, accepted if listen else None)
+    converse(world, accepted if listen else None, wait=wait)
     if needs:
         store(world, needs)
         converse(world)
     tell_ears(world)
 
 
-def converse(world: World, accepted: Accepted | None = None) -> None:
+def converse(world: World, accepted: Accepted | None = None, *, wait: bool = True) -> None:
     """Hear of pull requests and deliver what waits, if the forge can be spoken with."""
     forge = world.desk.forge
     if forge is None:
@@ -63,7 +66,7 @@ def converse(world: World, accepted: Accepted | None = None) -> None:
         unread: GitError | None = None
         try:
             if speaking and accepted:
-                hear(world, accepted, forge)
+                hear(world, accepted, forge, wait=wait)
         except GitError as error:  # one pull request that cannot be fetched does not keep everything else unsaid
             unread = error
         if speaking:

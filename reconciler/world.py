@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.ansible import Ansible
+from reconciler.apart import Apart
 from reconciler.audit import AuditBranch
 from reconciler.beside import Beside
 from reconciler.config import Config
@@ -130,6 +131,7 @@ class World:
     say: Callable[[str], None]
     progress: Callable[[str], None]
     shard_lease: Lease
+    apart: Apart
     desk: Desk = field(default_factory=Desk)
     clone_is_new: bool = False
     compiled: dict[str, Compiled] = field(default_factory=dict)

@@ -19,7 +19,18 @@ from reconciler.markdown import Section, assemble, code, link, marker
 from reconciler.model import Place
 from reconciler.talk import Preview
 
-__all__ = ["acting", "digest", "held", "plan_comment", "plan_record", "turned", "turning", "turns", "watched"]
+__all__ = [
+    "UNLIMITED",
+    "acting",
+    "digest",
+    "held",
+    "plan_comment",
+    "plan_record",
+    "turned",
+    "turning",
+    "turns",
+    "watched",
+]
 
 SEEN = "Compared with the fleet as it was seen "
 """How the one line begins that changes by itself."""

@@ -1,11 +1,13 @@
 """Compile: the files of a revision in, the desired state of every host or mistakes out.
 
-Called by ``accept``, ``foresee``, ``adopt`` and by ``validate``. Pure: nothing of a revision runs here, so a
-stranger's revision may be compiled as safely as one's own. ``compile_tree`` compiles one revision; a ``Workshop``
-compiles one after another and does again only what a revision touches.
+Called by ``accept``, ``foretell``, ``adopt`` and by ``validate``. Pure: nothing of a revision runs here.
+``compile_tree`` compiles one revision; a ``Workshop`` compiles one after another and does again only what a revision
+touches.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from reconciler.desired.assembly import Assembly
 from reconciler.desired.blame import Blame
@@ -13,22 +15,22 @@ from reconciler.desired.hosts import finished_hosts, nearest_groups
 from reconciler.desired.past import NOTHING, UNBOUND, Bounds, Past
 from reconciler.desired.sheets import Findings, findings_of, read_manifests, read_sheets
 from reconciler.inventory import read as read_inventory
-from reconciler.model import Desired, Tree
+from reconciler.model import Desired, Mistake, Tree
 from reconciler.policy import limits_of, load_policy
 
 __all__ = ["STRANGERS", "Bounds", "Findings", "Workshop", "compile_tree", "read_manifests"]
 
 STRANGERS = Bounds(steps=20_000_000, resources=500_000)
-"""For revisions that nobody with a right to push stands for; some twenty seconds at the worst."""
+"""For revisions that nobody with a right to push stands for; what these do not count, ``apart`` bounds."""
 
 
-def compile_tree(tree: Tree, *, allow_local: bool, bounds: Bounds = UNBOUND) -> Desired:
+def compile_tree(tree: Tree, *, allow_local: bool) -> Desired:
     """Compile the files below a revision's path.
 
     Every mistake of the revision is in the answer. A mistake holds the hosts it can touch: those of a
     manifest, those that read a file of variables, all of them for the policy or the inventory itself.
     """
-    return compile_after(NOTHING, tree, allow_local=allow_local, bounds=bounds)[0]
+    return Workshop(allow_local=allow_local).compile(tree)
 
 
 class Workshop:
@@ -42,10 +44,13 @@ class Workshop:
         self._allow_local = allow_local
         self._past = NOTHING
 
-    def compile(self, tree: Tree) -> Desired:
-        """Compile the files below a revision's path."""
-        desired, self._past = compile_after(self._past, tree, allow_local=self._allow_local, bounds=UNBOUND)
-        return desired
+    def compile(self, tree: Tree, mistakes: Sequence[Mistake] = (), bounds: Bounds = UNBOUND) -> Desired:
+        """Compile the files below a revision's path.
+
+        *mistakes* are of what is there and may not be, such as links: they refuse the whole revision.
+        """
+        desired, self._past = compile_after(self._past, tree, allow_local=self._allow_local, bounds=bounds)
+        return Desired({}, mistakes=tuple(sorted({*mistakes, *desired.mistakes}))) if mistakes else desired
 
 
 def compile_after(past: Past, tree: Tree, *, allow_local: bool, bounds: Bounds) -> tuple[Desired, Past]:

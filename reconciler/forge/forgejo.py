@@ -16,6 +16,7 @@ from reconciler.forge.alike import Alike
 from reconciler.forge.answers import Answer, read, read_all
 from reconciler.forge.evidence import OURS, newest_by_name
 from reconciler.forge.shapes import Pull, Said
+from reconciler.markdown import Lines
 from reconciler.talk import Check, Comment, CommitStatus, PullRequest, Standing, Ticket
 from reconciler.wire import Reply, by_link_header
 
@@ -65,9 +66,9 @@ class Forgejo(Alike):
         """Every ticket that we opened, newest first."""
         return self._own({"created_by": self.whoami(), "type": "issues"})
 
-    def line_url(self, sha: str, path: str, line: int) -> str:
-        """Where people see a line of a file; as source, for Markdown has no lines otherwise."""
-        return f"{self._web}/src/commit/{in_path(sha)}/{as_path(path)}?display=source#L{line}"
+    def lines(self, sha: str) -> Lines:
+        """Where people see the lines of a commit's files; as source, for Markdown has no lines otherwise."""
+        return Lines(f"{self._web}/src/commit/{in_path(sha)}/", "?display=source#L")
 
     def compare_url(self, base: str, branch: str) -> str:
         """Where people propose *branch* with one click."""

@@ -15,6 +15,7 @@ from reconciler.forge.alike import Alike
 from reconciler.forge.answers import Answer, read_all
 from reconciler.forge.evidence import OURS, newest_by_name
 from reconciler.forge.shapes import Pull
+from reconciler.markdown import Lines
 from reconciler.talk import Check, CommitStatus, PullRequest, Standing, Ticket
 from reconciler.wire import Wire, identity
 
@@ -72,9 +73,9 @@ class GitHub(Alike):
         """Every ticket that we opened, newest first."""
         return self._own({"creator": self.whoami(), "sort": "created", "direction": "desc"})
 
-    def line_url(self, sha: str, path: str, line: int) -> str:
-        """Where people see a line of a file; as source, for Markdown has no lines otherwise."""
-        return f"{self._web}/blob/{in_path(sha)}/{as_path(path)}?plain=1#L{line}"
+    def lines(self, sha: str) -> Lines:
+        """Where people see the lines of a commit's files; as source, for Markdown has no lines otherwise."""
+        return Lines(f"{self._web}/blob/{in_path(sha)}/", "?plain=1#L")
 
     def compare_url(self, base: str, branch: str) -> str:
         """Where people propose *branch* with one click."""

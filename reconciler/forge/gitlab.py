@@ -17,6 +17,7 @@ from reconciler.forge.addresses import as_path, in_path
 from reconciler.forge.answers import read, read_all, shortened
 from reconciler.forge.evidence import OURS, newest_by_name, together
 from reconciler.forge.gitlab_answers import Approvals, Issue, Merge, Note, Status, User
+from reconciler.markdown import Lines
 from reconciler.talk import Check, Comment, CommitStatus, Evidence, PullRequest, Review, Standing, Ticket
 from reconciler.wire import Reply, Wire, by_link_header
 
@@ -169,9 +170,9 @@ class GitLab:
         """Where people see a commit."""
         return f"{self._web}/-/commit/{in_path(sha)}"
 
-    def line_url(self, sha: str, path: str, line: int) -> str:
-        """Where people see a line of a file; as source, for Markdown has no lines otherwise."""
-        return f"{self._web}/-/blob/{in_path(sha)}/{as_path(path)}?plain=1#L{line}"
+    def lines(self, sha: str) -> Lines:
+        """Where people see the lines of a commit's files; as source, for Markdown has no lines otherwise."""
+        return Lines(f"{self._web}/-/blob/{in_path(sha)}/", "?plain=1#L")
 
     def pull_url(self, number: int) -> str:
         """Where people see a merge request."""

@@ -19,6 +19,7 @@ from reconciler.forge.answers import read, read_all, shortened
 from reconciler.forge.evidence import OURS, deciding, newest_by_name, together
 from reconciler.forge.pagure_answers import Commit, Flag, Issue, NewIssue, Project, Pull, Remark, Whoami
 from reconciler.forge.pagure_login import Login
+from reconciler.markdown import Lines
 from reconciler.talk import Check, Comment, CommitStatus, Evidence, PullRequest, Review, Standing, Ticket
 from reconciler.wire import Reply, Wire
 
@@ -169,9 +170,9 @@ class Pagure:
         """Where people see a commit."""
         return f"{self._web}/c/{in_path(sha)}"
 
-    def line_url(self, sha: str, path: str, line: int) -> str:
-        """Where people see a line of a file."""
-        return f"{self._web}/blob/{in_path(sha)}/f/{as_path(path)}#_{line}"
+    def lines(self, sha: str) -> Lines:
+        """Where people see the lines of a commit's files."""
+        return Lines(f"{self._web}/blob/{in_path(sha)}/f/", "#_")
 
     def pull_url(self, number: int) -> str:
         """Where people see a pull request."""

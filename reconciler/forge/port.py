@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from reconciler.markdown import Lines
 from reconciler.talk import Comment, CommitStatus, Evidence, PullRequest, Ticket
 
 
@@ -93,8 +94,8 @@ class Forge(Protocol):
         """Where people see a commit; made, not asked."""
         ...
 
-    def line_url(self, sha: str, path: str, line: int) -> str:
-        """Where people see a line of a file (from the root of the repository) at a commit; made, not asked."""
+    def lines(self, sha: str) -> Lines:
+        """Where people see the lines of a commit's files; made, not asked."""
         ...
 
     def pull_url(self, number: int) -> str:

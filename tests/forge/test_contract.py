@@ -275,7 +275,7 @@ def test_what_is_not_there_is_refused(forge: Forge) -> None:
 def test_addresses_are_made_of_what_is_configured(fake: FakeForge, forge: Forge) -> None:
     web = f"{fake.web}/ops/fleet"
     assert forge.commit_url(HEAD) == f"{web}/commit/{HEAD}"
-    line = forge.line_url(HEAD, "desired state/#1?.yml", 7)
+    line = forge.lines(HEAD).url("desired state/#1?.yml", 7)
     assert line.startswith(web)
     assert f"{HEAD}/desired%20state/%231%3F.yml?" in line
     assert line.endswith("#L7")

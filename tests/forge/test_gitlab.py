@@ -237,7 +237,7 @@ def test_what_is_not_there_or_not_allowed_is_refused(fake: FakeGitLab, forge: Fo
 def test_addresses_are_made_of_what_is_configured(fake: FakeGitLab, forge: Forge) -> None:
     web = "https://gitlab.example.org/ops/eu/fleet/-"
     assert forge.commit_url(HEAD) == f"{web}/commit/{HEAD}"
-    assert forge.line_url(HEAD, "desired state/#1?.yml", 7) == (
+    assert forge.lines(HEAD).url("desired state/#1?.yml", 7) == (
         f"{web}/blob/{HEAD}/desired%20state/%231%3F.yml?plain=1#L7"
     )
     assert forge.compare_url("main", "a&b") == (

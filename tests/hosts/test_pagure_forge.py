@@ -361,7 +361,7 @@ def test_addresses_lead_to_pages_that_are_there(project: Project, proposed: tupl
     _, head = proposed
     forge = opened()
     with Site(project.forge.url) as site:
-        for url in (forge.commit_url(head), forge.line_url(head, "a", 1), project.web):
+        for url in (forge.commit_url(head), forge.lines(head).url("a", 1), project.web):
             page = site.read(url)
             assert not page.moved
             assert project.name in page.text

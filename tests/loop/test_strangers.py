@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import foresee, hear
+from reconciler import apart, foresee, hear
+from reconciler.apart import CHILD, About
 from reconciler.cycle import Report, cycle
 from reconciler.desired import Bounds
+from reconciler.talk import PullRequest
 from tests.forge.fake import Clock
 from tests.forge.fake_github import FakeGitHub
 from tests.loop.bench import GIT, MOTD, SITE, SMALL, Bench, git
@@ -148,13 +150,20 @@ def test_the_comment_says_what_is_wrong_and_where(evening: Evening, name: str) -
 def test_nothing_but_git_is_started(evening: Evening, name: str) -> None:
     """And git is asked the very same for a stranger as for a friend, but for names of objects and numbers."""
     own, friends = (f"previewing #{evening.numbers.get(n, evening.friend)}" for n in (name, "of the friend"))
-    started = [one for one in evening.watch.started if one.what == own]
-    known = {one.shape for one in evening.watch.started if one.what == friends} | WHEN_REFUSED
+    started = [one for one in evening.watch.started if one.what == own and str(CHILD) not in one.words]
+    plain = [one for one in evening.watch.started if one.what == friends and str(CHILD) not in one.words]
+    known = {one.shape for one in plain} | WHEN_REFUSED
     assert {one.shape for one in started} <= known
     assert {re.sub(r"prlimit \S+ \S+ ", "", one.shape).split()[:2][1] for one in started} <= GIT_WORDS
     assert 1 <= len(started) < 16, "as many for a fork of any size"
-    plain = [one for one in evening.watch.started if one.what == friends]
     assert all(one.variables == plain[0].variables for one in started)
+
+
+def test_one_process_reads_them_all_and_is_told_nothing_but_where_the_state_is(evening: Evening) -> None:
+    (one,) = [one for one in evening.watch.started if str(CHILD) in one.words]
+    state = evening.forged.bench.state_dir / "state.db"
+    assert one.words == (sys.executable, "-I", str(CHILD), str(state), str(os.getpid()))
+    assert one.variables == {"LC_ALL": "C.UTF-8"}
 
 
 def test_no_process_of_the_whole_cycle_sees_a_word_of_a_stranger(evening: Evening) -> None:
@@ -279,6 +288,74 @@ def test_the_work_of_a_stranger_is_bounded_and_that_of_a_colleague_is_not(
     assert "declares more than can be compiled" in forged.comment(numbers["many", "stranger"])
     for name in ("loop", "many"):
         assert "**Changes " in forged.comment(numbers[name, "colleague"])
+
+
+def test_hosts_with_news_do_not_wait_for_a_preview(forged: Forged) -> None:
+    """The cycle goes on at once, and a later one takes the answer."""
+    number = show(forged, commit_on(forged.bench.clone, forged.bench.head(), {f"{STATE}all.yml": "- wrong\n"}))
+    world = forged.world
+
+    def call(text: str) -> None:
+        if text.startswith("previewing"):
+            world.recent.moved.add("web1")
+
+    world.progress = call
+    assert cycle(world, sweep=False, wait=False).trouble == ""
+    assert forged.comments(number) == []
+    assert world.apart.about is not None
+    world.progress = lambda _: None
+    forged.fake.clock.sleep(60)
+    forged.poll()
+    assert "**Has 1 mistake" in forged.comment(number)
+    assert world.apart.about is None
+
+
+def test_a_pull_request_that_is_closed_meanwhile_is_let_go(forged: Forged) -> None:
+    number = show(forged, commit_on(forged.bench.clone, forged.bench.head(), {f"{STATE}all.yml": "- wrong\n"}))
+    world = forged.world
+    world.progress = lambda _: world.recent.moved.add("web1")
+    cycle(world, sweep=False, wait=False)
+    assert world.apart.about is not None
+    forged.fake.pulls[number].state = "closed"
+    forged.fake.clock.sleep(60)
+    forged.poll()
+    assert world.apart.about is None
+    assert forged.comments(number) == []
+
+
+def test_what_keeps_us_from_previewing_is_said_once_and_keeps_nothing_else(
+    forged: Forged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number = show(forged, commit_on(forged.bench.clone, forged.bench.head(), {f"{STATE}web.yml": "- wrong\n"}))
+    monkeypatch.setattr(apart, "CHILD", tmp_path / "gone.py")
+    pushed = forged.bench.push({"all.yml": MOTD.replace("hello", "good evening")})
+    for _ in range(3):
+        assert forged.poll().trouble == ""
+    assert forged.told(pushed)[-1] == ("success", "3 hosts as declared")
+    assert [said.partition("\n")[0] for said in forged.bench.said if "preview" in said] == [
+        "pull requests cannot be previewed: the process that does it ended early, with code 2"
+    ]
+    monkeypatch.undo()
+    forged.poll()
+    assert forged.bench.said[-1] == "pull requests can be previewed again"
+    assert "**Has 1 mistake" in forged.comment(number)
+
+
+def test_turns() -> None:
+    """A stranger who was heard waits for those who were not, however often they push; a colleague waits for none."""
+
+    def pull(number: int, author: str, *, fork: bool = True) -> PullRequest:
+        return PullRequest(number, "", author, f"{number:040}", "", "main", "b", fork)
+
+    pulls = [pull(1, "mallory"), pull(2, "mallory"), pull(3, "eve"), pull(4, "eve"), pull(5, "ann", fork=False)]
+
+    def turns(heard: set[int], about: About | None = None) -> list[int]:
+        return [one.number for one in hear.in_turn(pulls, heard, about)]
+
+    assert turns(set()) == [5, 1, 3, 2, 4]
+    assert turns({1, 3, 5}) == [5, 2, 4, 1, 3]
+    assert turns({1}, About(1, f"{1:040}", "base")) == [1, 5, 3, 2, 4]
+    assert turns({1}, About(1, "an older head", "base")) == [5, 3, 2, 4, 1]
 
 
 def test_a_flood_of_one_author_keeps_nobody_waiting(forged: Forged) -> None:

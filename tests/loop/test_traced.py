@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from reconciler.apart import CHILD
 from tests.loop.bench import Bench, await_true
 from tests.loop.forge_server import serve
 from tests.loop.forged import Forged
@@ -17,10 +18,13 @@ from tests.loop.forks import commit_on, forks, show
 ROOT = Path(__file__).parents[2]
 CALLS = "execve,execveat,connect"
 PROGRAMS = {"env", "prlimit", "git", "git-upload-pack", "sh"}
-"""What git is started with and what it starts for a remote in a folder: its own upload-pack, by way of a shell."""
+"""What git is started with and what it starts for a remote in a folder: its own upload-pack, by way of a shell.
+
+Besides, there is the process in which pull requests are previewed.
+"""
 
 
-def test_the_kernel_saw_nothing_but_git(tmp_path: Path) -> None:
+def test_the_kernel_saw_nothing_but_git_and_the_one_that_reads(tmp_path: Path) -> None:
     with serve() as fake:
         forged, trace = Forged(Bench(tmp_path).build(), fake), tmp_path / "trace"
         forged.configure()
@@ -53,7 +57,9 @@ def check(seen: str, web: str) -> None:
     """Every program and every address in a trace is ours, and no word of the fork is among the arguments."""
     started = re.findall(r'execve\("([^"]+)", (\[.*?\]), ', seen)
     assert started
-    assert {Path(program).name for program, _ in started} <= PROGRAMS
+    apart = [words for program, words in started if program == sys.executable]
+    assert all(words.startswith(f'["{sys.executable}", "-I", "{CHILD}", ') for words in apart), apart
+    assert {Path(program).name for program, _ in started if program != sys.executable} <= PROGRAMS
     assert not [words for _, words in started if "touch" in words or "evil" in words]
     shells = {words for program, words in started if Path(program).name == "sh"}
     assert all("git-upload-pack '" in words for words in shells), shells

@@ -23,12 +23,12 @@ STRATA = (
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
         *("reach", "testimony"),
-        *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver"),
+        *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver", "foretell"),
     },
     # Edges: each the only one to know its piece of the outside.
     {
         *("config", "repo", "ansible", "audit", "lease", "state", "logs", "folder", "places"),
-        *("bundle", "stream", "wire", "forge", "web", "ears"),
+        *("bundle", "stream", "wire", "forge", "web", "ears", "apart"),
     },
     # Shell: the order of things.
     {
@@ -50,6 +50,7 @@ BETWEEN_EDGES = {
     ("stream", "bundle"): "it sends what looks at hosts",
     ("forge", "wire"): "its adapters speak over it",
     ("ears", "wire"): "a webhook is sent over it",
+    ("apart", "state"): "its process reads itself how the hosts were last seen",
 }
 """Edges that may use another's public names."""
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from reconciler.desired import Bounds, compile_tree
+from reconciler.desired import Bounds, Workshop, compile_tree
 from reconciler.manifests import MOST_GUESSES
 from reconciler.model import Desired, Mode
 from tests.unit.worlds import compiled
@@ -188,13 +188,13 @@ def test_a_stranger_gets_only_so_much_work_done():
         "a.yml": b"- hosts: all\n  template:\n    - {src: x, dest: /x}\n  copy:\n    - {content: x, dest: /y}\n",
         "templates/x": loop.encode(),
     }
-    bounded = compile_tree(tree, allow_local=False, bounds=Bounds(steps=2_000_000))
+    bounded = Workshop(allow_local=False).compile(tree, bounds=Bounds(steps=2_000_000))
     assert bounded.hosts
     assert bounded.held
     assert any("all of them together" in str(mistake) for mistake in bounded.mistakes)
-    many = compile_tree(tree, allow_local=False, bounds=Bounds(resources=79))
+    many = Workshop(allow_local=False).compile(tree, bounds=Bounds(resources=79))
     assert [str(mistake) for mistake in many.mistakes] == [
         "a.yml:1:3: with this manifest, the revision declares more than can be compiled"
     ]
     assert not many.hosts
-    assert not compile_tree(tree, allow_local=False, bounds=Bounds(resources=80)).mistakes
+    assert not Workshop(allow_local=False).compile(tree, bounds=Bounds(resources=80)).mistakes
