@@ -11,11 +11,11 @@ TIMEOUT = 30  # seconds; a healthy database answers within one
 DPKG = ["dpkg-query", "-W", "-f", "${Package}\t${Architecture}\t${Version}\t${db:Status-Status}\n", "--"]
 RPM = ["rpm", "-q", "--qf", "%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\tinstalled\n", "--"]
 DPKG_FILES = ["/var/lib/dpkg/status", "/var/lib/dpkg/updates"]
-# Not the folders themselves, nor the -shm of SQLite: reading changes these.
+# Not the folders themselves, nor the -shm of SQLite: reading changes these. It touches the -wal as well.
 RPM_FILES = [
-    os.path.join(folder, name)
+    word % folder
     for folder in ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
-    for name in ("rpmdb.sqlite", "rpmdb.sqlite-wal", "Packages.db", "Packages")
+    for word in ("%s/rpmdb.sqlite", "written:%s/rpmdb.sqlite-wal", "%s/Packages.db", "%s/Packages")
 ]
 ABSENT = {"version": None, "status": "not-installed"}
 
@@ -47,7 +47,9 @@ def which(command):
 
 def find_dpkg(names):
     """What dpkg knows. Its own entry tells the architecture that a name without one means."""
-    rows = query(DPKG + names + ["dpkg"])
+    status, said, rows = query(DPKG + names + ["dpkg"])
+    if status not in (0, 1):
+        raise OSError("dpkg-query failed: %s" % said)
     known = {(package, arch): fact for package, arch, fact in rows}
     native = next((arch for package, arch, _ in rows if package == "dpkg"), "")
     return {name: choose_dpkg(known, name, native) for name in names}
@@ -61,20 +63,27 @@ def choose_dpkg(known, name, native):
 
 
 def find_rpm(names):
-    """What rpm knows; of a package in several versions, as kernels are, the last one that it names."""
+    """What rpm knows; of a package in several versions, as kernels are, the last one that it names.
+
+    Its exit status is the number of packages that are not installed. Where it cannot read the database, none are, and
+    only what it says besides tells.
+    """
     if not which("rpm"):
         raise OSError("there is no package database of dpkg or rpm")
+    status, said, rows = query(RPM + [name.replace(":", ".") for name in names])
+    if status < 0 or "error:" in said:
+        raise OSError("rpm failed: %s" % said)
     known = {}
-    for package, arch, fact in query(RPM + [name.replace(":", ".") for name in names]):
+    for package, arch, fact in rows:
         fact["version"] = fact["version"][2:] if fact["version"].startswith("0:") else fact["version"]
         known[package] = known[package + ":" + arch] = fact
     return {name: known.get(name, ABSENT) for name in names}
 
 
 def query(command):
-    """The rows of name, architecture and fact that a database prints; what it does not have is no row.
+    """The exit status, what is on standard error, and the rows of name, architecture and fact that are printed.
 
-    Exit status 1 means that something was not found. A longer one is a failure of the database.
+    What a database does not have is no row.
     """
     done = subprocess.run(
         command,
@@ -87,6 +96,4 @@ def query(command):
     )
     rows = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
     found = [(row[0], row[1], {"version": row[2] or None, "status": row[3]}) for row in rows if len(row) == 4]
-    if done.returncode not in (0, 1) and not (command[0] == "rpm" and found):
-        raise OSError("%s failed: %s" % (command[0], done.stderr.decode("utf-8", "replace").strip()[:300]))
-    return found
+    return done.returncode, done.stderr.decode("utf-8", "replace").strip()[:300], found

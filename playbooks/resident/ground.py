@@ -6,6 +6,7 @@ A collector's ``grounds(asked)`` gives for each key a list of words, or None whe
 
     /path              what is at this path, and what it leads to if it is a link
     /path/             a folder whose entries matter too
+    written:/path      the same without the time of its last change, which whoever only reads the file may move
     unit:NAME          the state of a unit of systemd, told by signals
     user:NAME or UID   one account (of a group: group:NAME or GID); nothing after the colon means all of them
     None               more than the rest of the list tells: what is listed is watched, but the fact is always read
@@ -17,6 +18,10 @@ import stat
 NSSWITCH = "/etc/nsswitch.conf"
 DATABASES = {"user": ("passwd", "/etc/passwd"), "group": ("group", "/etc/group")}
 LOCAL = {"files", "compat", "systemd"}
+
+
+class Written(bytes):
+    """A path of which the time of the last change does not count."""
 
 
 class Ground:
@@ -33,6 +38,8 @@ class Ground:
                 self.units.append(word[5:])
             elif word.startswith(("user:", "group:")):
                 self.whole = stand_on_accounts(word, paths) and self.whole
+            elif word.startswith("written:"):
+                paths[Written(word[8:].encode("utf-8", "surrogateescape"))] = None
             else:
                 paths[word.encode("utf-8", "surrogateescape")] = None
         self.paths = list(paths)
@@ -95,7 +102,8 @@ def sign(path):
         status = os.lstat(path)
         if not stat.S_ISLNK(status.st_mode):
             # The first seven are mode, inode, device, links, owner, group and size: everything but the times.
-            return status[:7], status.st_mtime_ns, status.st_ctime_ns
+            changed = status.st_mtime_ns if isinstance(path, Written) else status.st_ctime_ns
+            return status[:7], status.st_mtime_ns, changed
     except (OSError, ValueError) as error:
         return getattr(error, "errno", None)
     try:
