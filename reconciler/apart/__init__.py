@@ -22,6 +22,7 @@ from reconciler.errors import PreviewError
 from reconciler.foretell import Files, Question, Words
 
 CHILD = Path(__file__).with_name("child.py")
+GARBLED = "what reads it gave no answer that makes sense"
 STEP = 0.1
 """Seconds after which whoever waits is asked whether to go on."""
 
@@ -67,11 +68,15 @@ class Apart:
         while not self._heard.endswith(b"\n"):
             if not self._exchange() and not patient():
                 return None
-        told = json.loads(self._heard)
-        self.about, self._heard = None, bytearray()
-        if "trouble" in told:
-            raise PreviewError(f"pull requests cannot be previewed: {told['trouble']}")
-        return told["refused"] if "refused" in told else Words(**{name: str(told[name]) for name in Words.__slots__})
+        line, self._heard, self.about = self._heard, bytearray(), None
+        try:
+            told: dict[str, str] = {name: str(value) for name, value in json.loads(line).items()}
+            if "trouble" in told:
+                raise PreviewError(f"pull requests cannot be previewed: {told['trouble']}")
+            return told["refused"] if "refused" in told else Words(**told)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            self.close()
+            return GARBLED
 
     def rest(self) -> None:
         """End the process unless it has a question: it holds a whole revision."""
@@ -99,7 +104,7 @@ class Apart:
                 selector.register(mouth, selectors.EVENT_WRITE)
             ready = {key.fd for key, _ in selector.select(STEP)}
         if mouth in ready:
-            with suppress(BrokenPipeError):  # its end is heard below
+            with suppress(BrokenPipeError, BlockingIOError):  # its end is heard below
                 self._unsent = self._unsent[os.write(mouth, self._unsent) :]
         if ears in ready:
             said = os.read(ears, 1 << 20)

@@ -115,7 +115,7 @@ def defect(error: Exception) -> str:
 
 
 def forked(foreteller: Foreteller, question: Question, state: Path, seconds: int) -> bytes:
-    """The answer of a fork as a line of JSON; why there is none, where the fork was ended."""
+    """The answer of a fork as one line of JSON; why there is none, where the fork was ended."""
     ours, its = os.pipe()
     here = os.getpid()
     if (pid := os.fork()) == 0:
@@ -133,7 +133,7 @@ def forked(foreteller: Foreteller, question: Question, state: Path, seconds: int
         said = pipe.read(MOST_WORDS + 1)
     _, status = os.waitpid(pid, 0)
     reason = LONG if len(said) > MOST_WORDS else why(os.waitstatus_to_exitcode(status))
-    return json.dumps({"refused": reason}).encode() if reason else said
+    return json.dumps({"refused": reason}).encode() if reason else said.replace(b"\n", b" ")
 
 
 def why(code: int) -> str:

@@ -38,6 +38,13 @@ def spin() -> None:
         pass
 
 
+def lie(text: bytes) -> None:
+    """Write an answer past everybody, to wherever it would be read."""
+    for pipe in range(3, 20):
+        WRITE(pipe, text, len(text))
+    os._exit(0)
+
+
 WHATS: dict[str, Callable[[], Any]] = {
     "opens": lambda: Path("/etc/hostname").read_text(),
     "calls": lambda: socket.create_connection(("127.0.0.1", 9)),
@@ -50,6 +57,7 @@ WHATS: dict[str, Callable[[], Any]] = {
     "spins": spin,
     "sleeps": lambda: time.sleep(600),
     "hoards": lambda: [bytes(1 << 24) for _ in range(1 << 20)],
+    "lies": lambda: lie(b'{"refused": 1}\n{"a": 2}\n'),
     "dies": lambda: KILL(os.getpid(), 9),
     "says too much": lambda: Words("success", "", "x" * (child.MOST_WORDS + 1)),
     "fails": lambda: {}["a stranger's word"],

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apart import About, Apart, child
+import reconciler.apart
+from reconciler.apart import GARBLED, About, Apart, child
 from reconciler.desired import STRANGERS
 from reconciler.errors import PreviewError
 from reconciler.foretell import Files, Foreteller, Page, Question, Words
@@ -169,6 +170,23 @@ def test_what_goes_wrong_in_a_fork_is_said(state: Path, what: str, says: str) ->
     assert told[0] == "refused"
     assert told[1].startswith(says)
     assert "stranger" not in told[1]
+
+
+def test_an_answer_is_one_line_whatever_a_fork_writes(state: Path) -> None:
+    program = [sys.executable, "-m", "tests.apart.hostile", "lies", str(state)]
+    said = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    assert said == '{"refused": 1} {"a": 2} \n'
+
+
+@pytest.mark.parametrize("line", [b'{"a": 1} {"b": 2}', b"[]", b'{"comment": "x"}', b"\xff", b"[" * 100_000])
+def test_an_answer_that_makes_no_sense_refuses_and_ends_the_process(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: bytes
+) -> None:
+    (tmp_path / "liar.py").write_text(f"import os; os.write(1, {line + bytes([10])!r})")
+    monkeypatch.setattr(reconciler.apart, "CHILD", tmp_path / "liar.py")
+    assert asked(apart, FIRST, WELCOME) == GARBLED
+    monkeypatch.undo()
+    assert isinstance(asked(apart, FIRST, WELCOME), Words)
 
 
 @pytest.mark.parametrize(
