@@ -46,7 +46,8 @@ class Desk:
     """The forge (None: there is none) and the other ears.
 
     ``name`` tells our comments from those of other daemons under the same login; ``heard`` keeps what each pull request
-    was last previewed with; ``unread`` says what keeps us from previewing any.
+    was last previewed with, ``served`` whose turn it was, the latest last; ``unread`` says what keeps us from
+    previewing any.
     """
 
     FORGE: ClassVar[str] = "the forge"
@@ -54,6 +55,7 @@ class Desk:
     forge: Forge | None = None
     ears: tuple[Ear, ...] = ()
     heard: dict[int, str] = field(default_factory=dict)
+    served: dict[str, None] = field(default_factory=dict)
     unread: str = ""
     lines: dict[str, Line] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ what is forgotten once a pull request is closed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def preview_due(
     def patient() -> bool:
         return not world.stop() and (wait or not (world.called or world.monotonic() > deadline))
 
-    for pull in in_turn(due, world.desk.heard, world.apart.about):
+    for pull in in_turn(due, world.desk.served, world.apart.about):
         if world.stop() or world.monotonic() > deadline or told_faster_than_taken(world):
             return
         world.progress(f"previewing #{pull.number}")
@@ -85,6 +85,8 @@ def preview_due(
         if told is not None:
             world.state.say(wanted(world, accepted, pull, told.words))
             world.desk.heard[pull.number] = told.key
+            world.desk.served.pop(pull.author, None)  # and to the end, so that the others come first
+            world.desk.served[pull.author] = None
             tell(world, "")
 
 
@@ -99,6 +101,8 @@ def forget(world: World, open_now: Mapping[int, PullRequest]) -> None:
     comments = [s for s in world.state.slots("comment/") if int(s.name.partition("/")[2]) not in open_now]
     statuses = [s for s in world.state.slots("status/") if s.name.endswith(f"/{world.desk.context(PLAN)}")]
     world.state.vacate([s.name for s in comments] + [s.name for s in statuses if s.name.split("/")[1] not in heads])
+    for gone in world.desk.served.keys() - {pull.author for pull in open_now.values()}:
+        del world.desk.served[gone]
     for ref in world.repository.names(PULLS):
         number = int(ref.rpartition("/")[2])
         if number not in open_now:
@@ -112,16 +116,19 @@ def fleet_key(memories: Mapping[str, HostMemory]) -> str:
     return sha256(repr(told).encode()).hexdigest()[:12]
 
 
-def in_turn(pulls: Iterable[PullRequest], heard: Container[int], about: About | None) -> list[PullRequest]:
-    """The one that is being previewed, then colleagues', then those never heard of; each author's oldest first.
+def in_turn(pulls: Iterable[PullRequest], served: Iterable[str], about: About | None) -> list[PullRequest]:
+    """The one that is being previewed, colleagues, then strangers; of each author the oldest first, then the others'.
 
-    So nobody keeps the others waiting, neither with a flood nor with a head that moves again and again.
+    *served* are the authors whose turn it was, the latest last: they come after those whose it never was. So nobody
+    keeps the others waiting, neither with a flood nor with a head that moves again and again.
     """
+    waited = {author: place for place, author in enumerate(served, 1)}
     turns: Counter[str] = Counter()
-    ordered: list[tuple[tuple[bool, bool, bool, int, int], PullRequest]] = []
+    ordered: list[tuple[tuple[bool, bool, int, int, int], PullRequest]] = []
     for pull in sorted(pulls, key=lambda pull: pull.number):
         waits = about is not None and (about.number, about.head) == (pull.number, pull.head)
-        ordered.append(((not waits, pull.fork, pull.number in heard, turns[pull.author], pull.number), pull))
+        place = (not waits, pull.fork, turns[pull.author], waited.get(pull.author, 0), pull.number)
+        ordered.append((place, pull))
         turns[pull.author] += 1
     return [pull for _, pull in sorted(ordered, key=lambda entry: entry[0])]
 

@@ -342,20 +342,38 @@ def test_what_keeps_us_from_previewing_is_said_once_and_keeps_nothing_else(
 
 
 def test_turns() -> None:
-    """A stranger who was heard waits for those who were not, however often they push; a colleague waits for none."""
+    """A stranger whose turn it was waits for the others, however often they push; a colleague waits for none."""
 
     def pull(number: int, author: str, *, fork: bool = True) -> PullRequest:
         return PullRequest(number, "", author, f"{number:040}", "", "main", "b", fork)
 
     pulls = [pull(1, "mallory"), pull(2, "mallory"), pull(3, "eve"), pull(4, "eve"), pull(5, "ann", fork=False)]
 
-    def turns(heard: set[int], about: About | None = None) -> list[int]:
-        return [one.number for one in hear.in_turn(pulls, heard, about)]
+    def turns(*served: str, about: About | None = None) -> list[int]:
+        return [one.number for one in hear.in_turn(pulls, served, about)]
 
-    assert turns(set()) == [5, 1, 3, 2, 4]
-    assert turns({1, 3, 5}) == [5, 2, 4, 1, 3]
-    assert turns({1}, About(1, f"{1:040}", "base")) == [1, 5, 3, 2, 4]
-    assert turns({1}, About(1, "an older head", "base")) == [5, 3, 2, 4, 1]
+    assert turns() == [5, 1, 3, 2, 4]
+    assert turns("mallory") == turns("eve", "mallory") == [5, 3, 1, 4, 2]
+    assert turns("mallory", "eve", "ann") == [5, 1, 3, 2, 4]
+    assert turns("mallory", about=About(1, f"{1:040}", "base")) == [1, 5, 3, 4, 2]
+    assert turns("mallory", about=About(1, "an older head", "base")) == [5, 3, 1, 4, 2]
+
+
+def test_a_head_that_moves_again_and_again_keeps_nobody_waiting(forged: Forged) -> None:
+    """There is time for one preview in each cycle, and both push before each."""
+    mallory, eve = (
+        forged.propose({"x.yml": "[]\n"}, author=author, branch=author, fork=f"{author}/fleet")
+        for author in ("mallory", "eve")
+    )
+    forged.world.progress = lambda text: forged.fake.clock.sleep(30.0 if text.startswith("previewing") else 0.0)
+    heads: dict[int, str] = {}
+    for number in (mallory, eve, mallory, eve):
+        forged.poll()
+        told = {one: forged.comment(one) for one in (mallory, eve) if forged.comments(one)}
+        assert [one for one in told if told[one] != heads.get(one)] == [number]
+        heads = told
+        forged.push_again(mallory, {}, branch="mallory")
+        forged.push_again(eve, {}, branch="eve")
 
 
 def test_a_flood_of_one_author_keeps_nobody_waiting(forged: Forged) -> None:
@@ -366,7 +384,7 @@ def test_a_flood_of_one_author_keeps_nobody_waiting(forged: Forged) -> None:
     refs = "".join(f"create refs/pull/{number}/head {head}\n" for number in forged.fake.pulls)
     git("push", "-q", forged.bench.remote, f"{head}:refs/heads/x", at=forged.bench.clone)
     feed_refs(forged, refs)
-    bobs = forged.propose({"all.yml": MOTD.replace("hello", "bob")}, author="bob", branch="bob")
+    bobs = forged.propose({"all.yml": MOTD.replace("hello", "bob")}, author="bob", branch="bob", fork="bob/fleet")
     slow_cycle(forged)
     assert "**Changes 3 of 3 hosts**" in forged.comment(bobs)
     assert 10 < len(commented(forged)) < 30
