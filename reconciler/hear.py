@@ -79,14 +79,14 @@ def preview_due(
         if world.stop() or world.monotonic() > deadline or told_faster_than_taken(world):
             return
         world.progress(f"previewing #{pull.number}")
+        world.desk.served.pop(pull.author, None)  # and to the end, whatever comes of it: the others come first then
+        world.desk.served[pull.author] = None
         told = foresee(world, accepted, forge, pull, keys[pull.number], patient)
         if world.stop() or world.apart.about is not None:
             return  # git may have been cut short, and what it could not do then says nothing about the pull request
         if told is not None:
             world.state.say(wanted(world, accepted, pull, told.words))
             world.desk.heard[pull.number] = told.key
-            world.desk.served.pop(pull.author, None)  # and to the end, so that the others come first
-            world.desk.served[pull.author] = None
             tell(world, "")
 
 

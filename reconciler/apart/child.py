@@ -55,13 +55,14 @@ def follow(parent: int) -> None:
 
 
 def give_way() -> None:
-    """Let everything else go first, and die first where memory runs out."""
+    """Let everything else go first, and die before others where memory runs out, but for a fork."""
     os.nice(10)
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
 
 def confine(seconds: int) -> None:
     """Reach for nothing any more, write nothing but the answer, and take only so much; whatever is over ends us."""
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     used = int(time.process_time()) + 1
     limit(resource.RLIMIT_CPU, used + seconds, spare=1)  # a second between a signal that says why and the one that ends

@@ -112,7 +112,7 @@ def test_it_has_nothing_of_the_daemons(apart: Apart, monkeypatch: pytest.MonkeyP
     open_files = {path.name: str(path.readlink()) for path in (proc / "fd").iterdir()}
     assert {name for name, file in open_files.items() if file != "/dev/null"} == {"0", "1"}
     assert (proc / "cwd").readlink() == Path("/")
-    assert (proc / "oom_score_adj").read_text() == "1000\n"
+    assert (proc / "oom_score_adj").read_text() == "900\n"
     assert os.getpriority(os.PRIO_PROCESS, pid_of(apart)) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
 
 

@@ -327,6 +327,7 @@ def test_what_keeps_us_from_previewing_is_said_once_and_keeps_nothing_else(
     forged: Forged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     number = show(forged, commit_on(forged.bench.clone, forged.bench.head(), {f"{STATE}web.yml": "- wrong\n"}))
+    other = forged.propose({"y.yml": "[]\n"}, author="eve", fork="eve/fleet")
     monkeypatch.setattr(apart, "CHILD", tmp_path / "gone.py")
     pushed = forged.bench.push({"all.yml": MOTD.replace("hello", "good evening")})
     for _ in range(3):
@@ -335,8 +336,10 @@ def test_what_keeps_us_from_previewing_is_said_once_and_keeps_nothing_else(
     assert [said.partition("\n")[0] for said in forged.bench.said if "preview" in said] == [
         "pull requests cannot be previewed: the process that does it ended early, with code 2"
     ]
+    assert list(forged.world.desk.served) == ["eve", "mallory"], "one after the other, should one of them be the reason"
     monkeypatch.undo()
     forged.poll()
+    assert forged.comments(other)
     assert forged.bench.said[-1] == "pull requests can be previewed again"
     assert "**Has 1 mistake" in forged.comment(number)
 
