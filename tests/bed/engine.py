@@ -126,6 +126,21 @@ def run(*command: str, environment: dict[str, str] | None = None) -> subprocess.
     )
 
 
+def run_inside(container: str, command: str, *, user: str = "root") -> tuple[int, str]:
+    """Run a shell command in a container: its exit status and its output, both streams together.
+
+    Through the client: the Python library loses all output of a command now and then on a busy machine, and says 0.
+    """
+    done = subprocess.run(
+        ["docker", "exec", "-u", user, container, "bash", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
 def say(line: str) -> None:
     """Tell the person who waits what is happening."""
     print(f"test bed: {line}", flush=True)

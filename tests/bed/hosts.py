@@ -27,6 +27,8 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 from testcontainers.core.container import DockerContainer
 
+from tests.bed import engine
+
 ADDRESS = "127.0.0.1"
 """Published ports are bound here, so that no test host can be reached from another machine."""
 
@@ -64,8 +66,7 @@ class Host:
 
     def attempt(self, command: str, *, user: str = "root") -> tuple[int, str]:
         """Run a shell command on the host, past SSH; returns its exit status and its output, both streams together."""
-        done = self.container.get_wrapped_container().exec_run(["bash", "-c", command], user=user)
-        return done.exit_code, done.output.decode(errors="replace")
+        return engine.run_inside(str(self.container.get_wrapped_container().id), command, user=user)
 
     def write(self, path: str, content: str, *, mode: str = "0644") -> None:
         """Put a file on the host; its folder is made where it is missing."""

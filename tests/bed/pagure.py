@@ -18,6 +18,7 @@ from typing import Any
 
 from testcontainers.core.container import DockerContainer
 
+from tests.bed import engine
 from tests.bed.gitserver import Clone, run_git
 from tests.bed.hosts import ADDRESS, LABEL, free_ports, owner, wait_until
 
@@ -81,8 +82,7 @@ class Pagure:
 
     def exec(self, command: str) -> str:
         """Run a shell command in the container as root; returns its output."""
-        done = self.container.get_wrapped_container().exec_run(["bash", "-c", command])
-        return str(done.output.decode(errors="replace"))
+        return engine.run_inside(str(self.container.get_wrapped_container().id), command)[1]
 
     def remove(self) -> None:
         """Take the container away."""
