@@ -19,7 +19,7 @@ from typing import Any
 
 from reconciler.ansible.process import Process
 from reconciler.errors import LaunchError
-from reconciler.testimony import printable
+from reconciler.testimony import last_said, printable
 
 LINE_CAP = 8 * 1024 * 1024
 TOTAL_CAP = 512 * 1024 * 1024
@@ -159,7 +159,8 @@ def describe_end(process: subprocess.Popen[bytes], ended: Event | None, private:
         return End(said=said)
     if ended["rc"] is None:  # ansible-runner does not say which one
         return End("ansible-playbook was killed by a signal", said=said)
-    return End(f"ansible-playbook ended with code {ended['rc']}", said=said)
+    why = last_said(str(ended["said"]))
+    return End(f"ansible-playbook ended with code {ended['rc']}" + (f": {why}" if why else ""), said=said)
 
 
 def died(process: subprocess.Popen[bytes], private: Path) -> End:

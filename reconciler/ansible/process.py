@@ -21,6 +21,8 @@ from reconciler.ansible.settings import AnsibleSettings, environment
 from reconciler.errors import LaunchError
 
 CHILD = Path(__file__).with_name("child.py")
+SOCKET = "/pymp-12345678/listener-12345678"
+"""What Python adds to TMPDIR for a socket between Ansible's processes, of whose path Linux takes 107 bytes."""
 
 
 class Process:
@@ -32,6 +34,7 @@ class Process:
     def __init__(self, settings: AnsibleSettings, number: int) -> None:
         self.settings = settings
         self.private = make_private(settings.run_dir)
+        self.temporary = self.private if fits(self.private) else make_private(Path(tempfile.gettempdir()))
         self.mark = leftovers.mark(settings.instance, number)
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -59,7 +62,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=self.private,
-                env=environment(self.settings, task_seconds, self.private, self.mark),
+                env=environment(self.settings, task_seconds, self.private, self.temporary, self.mark),
                 start_new_session=True,
             )
         self.tell(json.dumps(instruction))
@@ -94,7 +97,13 @@ class Process:
                 with suppress(BrokenPipeError):
                     if pipe is not None:
                         pipe.close()
-        shutil.rmtree(self.private, ignore_errors=True)
+        for folder in (self.private, self.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def fits(folder: Path) -> bool:
+    """Whether Ansible's processes can speak with each other over a socket below a folder."""
+    return len(os.fsencode(folder)) + len(SOCKET) <= 107
 
 
 def make_private(run_dir: Path) -> Path:

@@ -46,14 +46,16 @@ class AnsibleSettings:
         return self.run_dir / "ssh"
 
 
-def environment(settings: AnsibleSettings, task_seconds: int, private: Path, mark: str) -> dict[str, str]:
+def environment(
+    settings: AnsibleSettings, task_seconds: int, private: Path, temporary: Path, mark: str
+) -> dict[str, str]:
     """All that Ansible sees of the world. Nothing is inherited, so no token of the daemon's reaches it."""
     home = str(private)
     return {
         leftovers.MARK: mark,
         "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": home,
-        "TMPDIR": home,
+        "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
         "PYTHONSAFEPATH": "1",
         "MAX_EVENT_RES": str(EVENT_CAP),

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -270,6 +271,18 @@ def test_an_interpreter_without_ansible_is_a_launch_error(
         make_ansible().observe({"a": HostAsk(LOCAL, (PASSWD,))}, never)
 
 
+def test_a_deep_run_folder_is_no_trouble(
+    make_ansible: Callable[..., Ansible], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible's processes speak with each other over a socket from core 2.20 on, whose path may be only so long."""
+    (short := Path(tempfile.mkdtemp())).chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    ansible = make_ansible(run_dir=tmp_path / ("deep" * 20) / "run")
+    assert isinstance(ansible.observe({"a": HostAsk(LOCAL, (PASSWD,))}, never)["a"], Observed)
+    assert list(short.iterdir()) == [], "nothing is left there"
+    short.rmdir()
+
+
 def test_a_full_disk_is_a_launch_error(make_ansible: Callable[..., Ansible]) -> None:
     with pytest.raises(LaunchError, match="no folder for Ansible"):
         make_ansible(run_dir=Path("/proc/no/run")).observe({"a": HostAsk(LOCAL, (PASSWD,))}, never)
@@ -377,6 +390,7 @@ def test_a_task_that_hangs_fails_and_the_next_one_runs(make_ansible: Callable[..
 
 DOOMED = """
 import sys
+import tempfile
 from pathlib import Path
 from reconciler.ansible import Ansible, AnsibleSettings, HostWork
 from reconciler.model import Step
