@@ -293,10 +293,6 @@ def explain(model: type[BaseModel], document: Document, path: Path, what: str, d
     return Mistake(document.place((*path, *where)), f"{field}: {text}{shown}" if field else text)
 
 
-MOST_GUESSES = 20
-"""How many unknown names of one sort are compared with all that are known; who has more has another problem."""
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where something known is near."""
     matches = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)

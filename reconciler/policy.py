@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.inventory import Inventory, PatternMistake
-from reconciler.manifests import MOST_GUESSES, model_mistakes, nearest
+from reconciler.inventory import MOST_GUESSES, Inventory, PatternMistake
+from reconciler.manifests import model_mistakes, nearest
 from reconciler.model import Lane, Limits, Mistake, Mode, Resource, Tree, Waiver
 from reconciler.yamlfile import Document, load
 

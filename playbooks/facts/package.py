@@ -49,7 +49,7 @@ def find_dpkg(names):
     """What dpkg knows. Its own entry tells the architecture that a name without one means."""
     status, said, rows = query(DPKG + names + ["dpkg"])
     if status not in (0, 1):
-        raise OSError("dpkg-query failed: %s" % said)
+        raise OSError("dpkg-query failed: %s" % said[:300])
     known = {(package, arch): fact for package, arch, fact in rows}
     native = next((arch for package, arch, _ in rows if package == "dpkg"), "")
     return {name: choose_dpkg(known, name, native) for name in names}
@@ -72,7 +72,7 @@ def find_rpm(names):
         raise OSError("there is no package database of dpkg or rpm")
     status, said, rows = query(RPM + [name.replace(":", ".") for name in names])
     if status < 0 or "error:" in said:
-        raise OSError("rpm failed: %s" % said)
+        raise OSError("rpm failed: %s" % said[said.find("error:") :][:300])
     known = {}
     for package, arch, fact in rows:
         fact["version"] = fact["version"][2:] if fact["version"].startswith("0:") else fact["version"]
@@ -96,4 +96,4 @@ def query(command):
     )
     rows = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
     found = [(row[0], row[1], {"version": row[2] or None, "status": row[3]}) for row in rows if len(row) == 4]
-    return done.returncode, done.stderr.decode("utf-8", "replace").strip()[:300], found
+    return done.returncode, done.stderr.decode("utf-8", "replace").strip(), found

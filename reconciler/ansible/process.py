@@ -19,10 +19,11 @@ from pathlib import Path
 from reconciler.ansible import leftovers
 from reconciler.ansible.settings import AnsibleSettings, environment
 from reconciler.errors import LaunchError
+from reconciler.reach import has_room
 
 CHILD = Path(__file__).with_name("child.py")
-SOCKET = "/pymp-12345678/listener-12345678"
-"""What Python adds to TMPDIR for a socket between Ansible's processes, of whose path Linux takes 107 bytes."""
+SOCKET = "pymp-12345678/listener-12345678"
+"""Like the socket that Python makes in TMPDIR for Ansible's processes to speak with each other."""
 
 
 class Process:
@@ -34,7 +35,7 @@ class Process:
     def __init__(self, settings: AnsibleSettings, number: int) -> None:
         self.settings = settings
         self.private = make_private(settings.run_dir)
-        self.temporary = self.private if fits(self.private) else make_private(Path(tempfile.gettempdir()))
+        self.temporary = self.private if has_room(self.private / SOCKET) else make_private(Path(tempfile.gettempdir()))
         self.mark = leftovers.mark(settings.instance, number)
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -99,11 +100,6 @@ class Process:
                         pipe.close()
         for folder in (self.private, self.temporary):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def fits(folder: Path) -> bool:
-    """Whether Ansible's processes can speak with each other over a socket below a folder."""
-    return len(os.fsencode(folder)) + len(SOCKET) <= 107
 
 
 def make_private(run_dir: Path) -> Path:

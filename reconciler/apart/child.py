@@ -43,6 +43,8 @@ REACHING = ("open", "os.", "socket.", "subprocess.", "ctypes.", "pty.", "shutil.
 """How the audit events of Python begin that a fork may not bring about."""
 REACHED_OUT = 3
 """The exit code of a fork that did."""
+WHY = {-signal.SIGXCPU: SLOW, -signal.SIGALRM: SLOW, -signal.SIGKILL: LARGE, REACHED_OUT: REACHED}
+"""What the end of a fork says; it is killed where memory runs out."""
 LAZY = ("jinja2.debug", "encodings.unicode_escape", "encodings.idna", "stringprep")
 """What is read only when it is first needed, and that a fork could not read."""
 
@@ -139,9 +141,9 @@ def forked(foreteller: Foreteller, question: Question, state: Path, seconds: int
 
 def why(code: int) -> str:
     """Why a fork that ended with *code* gave no answer; "" where it gave one. Negative codes are signals."""
-    if code in (-signal.SIGXCPU, -signal.SIGALRM):
-        return SLOW
-    return REACHED if code == REACHED_OUT else LARGE if code else ""
+    if code == 0:
+        return ""
+    return WHY.get(code, f"what reads it ended with code {code}")
 
 
 def main(state: Path, parent: int) -> None:

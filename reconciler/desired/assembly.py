@@ -10,9 +10,9 @@ from typing import Any
 from reconciler.desired.blame import Blame, shortened
 from reconciler.desired.past import Bounds, Made, Past
 from reconciler.desired.touched import Changes, layouts, touched_hosts
-from reconciler.inventory import Inventory, PatternMistake
+from reconciler.inventory import MOST_GUESSES, Inventory, PatternMistake
 from reconciler.kinds import Fields
-from reconciler.manifests import MOST_GUESSES, Declaration, Manifest, nearest
+from reconciler.manifests import Declaration, Manifest, nearest
 from reconciler.model import Mistake, Resource, Tree, Waiver
 from reconciler.policy import idle_waivers
 from reconciler.resources import Builder, MistakesFound, Reads

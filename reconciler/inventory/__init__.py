@@ -16,11 +16,21 @@ from reconciler.inventory.comparing import NOTHING, Difference, compare, compare
 from reconciler.inventory.patterns import PatternMistake
 from reconciler.inventory.roster import Group, Host, Layer
 from reconciler.inventory.sources import Noted, Sources, read_layer, read_sources
-from reconciler.inventory.tree import ROOT, by_owner, owner_of, sort_files
+from reconciler.inventory.tree import MOST_GUESSES, ROOT, by_owner, owner_of, sort_files
 from reconciler.inventory.variables import CONNECTION, Variable
 from reconciler.model import Mistake, Place, Tree
 
-__all__ = ["Comparison", "Difference", "Inventory", "PatternMistake", "Reading", "Variable", "load", "read"]
+__all__ = [
+    "MOST_GUESSES",
+    "Comparison",
+    "Difference",
+    "Inventory",
+    "PatternMistake",
+    "Reading",
+    "Variable",
+    "load",
+    "read",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _IGNORED_SUFFIXES = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt",
 """What Ansible leaves out of an inventory directory by default."""
 
 MOST_GUESSES = 20
-"""Mistakes after which nobody looks among all names for the one that was meant; that takes time."""
+"""Mistakes of one sort after which nobody looks among all names for the one that was meant; that takes time."""
 
 _FOLDERS = {"group_vars": "group", "host_vars": "host"}
 

@@ -58,6 +58,7 @@ WHATS: dict[str, Callable[[], Any]] = {
     "sleeps": lambda: time.sleep(600),
     "hoards": lambda: [bytes(1 << 24) for _ in range(1 << 20)],
     "lies": lambda: lie(b'{"refused": 1}\n{"a": 2}\n'),
+    "crashes": lambda: KILL(os.getpid(), 11),
     "dies": lambda: KILL(os.getpid(), 9),
     "says too much": lambda: Words("success", "", "x" * (child.MOST_WORDS + 1)),
     "fails": lambda: {}["a stranger's word"],

@@ -133,15 +133,19 @@ def test_a_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_it_dies_with_the_daemon(state: Path) -> None:
-    """However sudden the death: nobody is left to compute for hours."""
+    """However sudden the death, and with the fork that is at work for the next twenty seconds."""
     program = (
         "import sys; from tests.apart.test_apart import *\n"
-        "apart = Apart(Path(sys.argv[1])); asked(apart, FIRST, WELCOME)\n"
-        "print(pid_of(apart), flush=True); os.kill(os.getpid(), 9)"
+        "apart = Apart(Path(sys.argv[1]))\n"
+        "apart.ask(FIRST, 'key', LARGE, question(PATTERNS, LARGE), allow_local=False)\n"
+        "forks = lambda: Path('/proc/{0}/task/{0}/children'.format(pid_of(apart))).read_text().split()\n"
+        "apart.answer(lambda: not forks())\n"
+        "print(pid_of(apart), *forks(), flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(state)], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    wait_until(lambda: not alive(int(done.stdout)), seconds=10)
+    process, fork = map(int, done.stdout.split())
+    wait_until(lambda: not alive(process) and not alive(fork), seconds=10)
 
 
 def hostile(what: str, state: Path) -> dict[str, str]:
@@ -161,6 +165,7 @@ def hostile(what: str, state: Path) -> dict[str, str]:
         ("sleeps", child.SLOW),
         ("hoards", child.LARGE),
         ("dies", child.LARGE),
+        ("crashes", "what reads it ended with code -11"),
         ("says too much", child.LONG),
         ("fails", "reconciler has a defect that it shows: KeyError"),
     ],

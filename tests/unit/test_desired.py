@@ -7,7 +7,7 @@ import re
 import pytest
 
 from reconciler.desired import Bounds, Workshop, compile_tree
-from reconciler.manifests import MOST_GUESSES
+from reconciler.inventory import MOST_GUESSES
 from reconciler.model import Desired, Mode
 from tests.unit.worlds import compiled
 

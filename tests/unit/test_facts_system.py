@@ -21,10 +21,12 @@ def load(name):
     return runpy.run_path(str(FACTS / f"{name}.py"))
 
 
-def put_command(folder, name, output, status=0):
-    """A command that prints *output*, ends with *status*, and appends a line to ``calls`` each time it runs."""
+def put_command(folder, name, output, status=0, errors=""):
+    """A command that prints *output* and *errors*, ends with *status*, and appends a line to ``calls`` each time."""
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho x >> {folder}/calls\ncat <<'END'\n{output}END\nexit {status}\n")
+    path.write_text(
+        f"#!/bin/sh\necho x >> {folder}/calls\ncat <<'END'\n{output}END\ncat >&2 <<'END'\n{errors}END\nexit {status}\n"
+    )
     path.chmod(0o755)
 
 
@@ -84,6 +86,12 @@ def test_packages_of_rpm(commands):
         "bash": "5.1-9.el9",
         "x": None,
     }
+
+
+def test_an_unreadable_database_of_rpm_is_an_error_however_much_it_says_before(commands):
+    errors = "warning: something else\n" * 50 + "error: cannot open Packages database\n"
+    put_command(commands, "rpm", "package a is not installed\n", status=1, errors=errors)
+    assert load("package")["collect"]({"a": {}}) == {"a": {"error": "rpm failed: error: cannot open Packages database"}}
 
 
 def test_no_package_database(commands):

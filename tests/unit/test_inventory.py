@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler import inventory
-from reconciler.inventory import PatternMistake
-from reconciler.inventory.tree import MOST_GUESSES
+from reconciler.inventory import MOST_GUESSES, PatternMistake
 from reconciler.model import Place
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from reconciler.manifests import MOST_GUESSES
+from reconciler.inventory import MOST_GUESSES
 from reconciler.model import Limits, Mode, Place, Waiver
 from reconciler.policy import effective_mode
 from tests.unit.worlds import compiled
