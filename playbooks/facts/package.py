@@ -72,7 +72,7 @@ def find_rpm(names):
         raise OSError("there is no package database of dpkg or rpm")
     status, said, rows = query(RPM + [name.replace(":", ".") for name in names])
     if status < 0 or "error:" in said:
-        raise OSError("rpm failed: %s" % said[said.find("error:") :][:300])
+        raise OSError("rpm failed: %s" % said[max(said.find("error:"), 0) :][:300])
     known = {}
     for package, arch, fact in rows:
         fact["version"] = fact["version"][2:] if fact["version"].startswith("0:") else fact["version"]

@@ -94,6 +94,12 @@ def test_an_unreadable_database_of_rpm_is_an_error_however_much_it_says_before(c
     assert load("package")["collect"]({"a": {}}) == {"a": {"error": "rpm failed: error: cannot open Packages database"}}
 
 
+def test_an_rpm_that_is_killed_is_an_error(commands):
+    put_command(commands, "rpm", "")
+    (commands / "rpm").write_text("#!/bin/sh\necho 'about to go' >&2\nkill -9 $$\n")
+    assert load("package")["collect"]({"a": {}}) == {"a": {"error": "rpm failed: about to go"}}
+
+
 def test_no_package_database(commands):
     assert load("package")["collect"]({"a": {}}) == {"a": {"error": "there is no package database of dpkg or rpm"}}
 
