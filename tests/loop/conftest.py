@@ -14,6 +14,16 @@ from tests.loop.forged import Forged, settle
 MakeForged = Callable[..., Forged]
 
 
+@pytest.fixture(autouse=True)
+def _every_daemon_ends() -> Iterator[None]:
+    """A test that leaves its daemon running fails itself, before the garbage collector fails some other test for it."""
+    yield
+    left = {forged.bench.folder.name for forged in Forged.running}
+    for forged in tuple(Forged.running):
+        forged.stop()
+    assert not left, f"daemons that nobody stopped: {', '.join(sorted(left))}"
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A remote with the small world pushed, and a configuration; nothing has run yet."""

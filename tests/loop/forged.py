@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from reconciler.cycle import Report, cycle
 from reconciler.desk import Desk
@@ -25,7 +26,7 @@ FAKES: Mapping[str, type[FakeForge]] = {"github": FakeGitHub, "forgejo": FakeFor
 DAY = 24 * 3600.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Forged:
     """A bench and its forge. What people do with pull requests is done in git and on the forge alike.
 
@@ -39,6 +40,8 @@ class Forged:
     ears: tuple[Ear, ...] = ()
     alone: bool = False
     hosts: FakeHosts = field(init=False)
+    running: ClassVar[set[Forged]] = set()
+    """Those whose daemon runs."""
     _running: ExitStack | None = None
     _world: World | None = None
 
@@ -69,6 +72,7 @@ class Forged:
         """The world of the daemon that runs; a daemon starts where none does."""
         if self._world is None:
             self._running = ExitStack()
+            Forged.running.add(self)
             self._world = self._running.enter_context(self.opened())
         return self._world
 
@@ -86,6 +90,7 @@ class Forged:
         """The daemon ends."""
         running, self._running, self._world = self._running, None, None
         if running:
+            Forged.running.remove(self)
             running.close()
 
     def cycle(self, *, sweep: bool = True, after: float = 60.0) -> Report:

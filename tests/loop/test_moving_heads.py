@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.loop.bench import MOTD
-from tests.loop.forged import Forged, settle
+from tests.loop.conftest import MakeForged
+from tests.loop.forged import Forged
 
 
 @pytest.fixture
-def forged(tmp_path: Path) -> Forged:
-    return Forged.on(settle(tmp_path, "enforce"))
+def forged(forged_in: MakeForged) -> Forged:
+    """A daemon that runs all the time; what is tested does not differ by forge."""
+    return forged_in("enforce")
 
 
 @pytest.mark.parametrize("first", ["forge", "git"])
