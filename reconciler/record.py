@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
-from reconciler.memory import host_file, key_of
+from reconciler.memory import failed_handlers, host_file, key_of
 from reconciler.model import (
     Attempt,
     Change,
@@ -78,8 +78,10 @@ def tell(
     left = tuple(c for c in final.changes if c.verdict is not Verdict.AHEAD)
     done = done_by(before, final, attempt, resumed or ())
     ran = tuple(sorted(attempt.handlers)) if attempt else ()
+    failed = failed_handlers(attempt)
     interrupted = resumed is not None
-    if new.story == old.story and not done and not ran and (not interrupted or final.state is State.BLIND):
+    news = new.story != old.story or done or len(ran) > len(failed)
+    if not news and (not interrupted or final.state is State.BLIND):
         return None
     outcome = outcome_of(final, new, acted=bool(done or attempt or interrupted))
     reasons = reasons_of(final, attempt)

@@ -176,6 +176,16 @@ def test_transitions_are_told_and_samples_are_not() -> None:
     assert outcome(held, held, None, clean, memory(story="held:1")) is Outcome.HELD
 
 
+def test_a_restart_that_fails_again_is_told_once_and_one_that_works_at_last_is_told() -> None:
+    owing = memory(state="in-sync", story="failed:1", owed=("restart nginx", "reload cache"))
+    again = Attempt("web1", handlers={"restart nginx": StepResult("failed", "no")})
+    half = Attempt("web1", handlers={**again.handlers, "reload cache": StepResult("changed")})
+    assert outcome(CLEAN, CLEAN, again, memory(state="in-sync"), owing) is Outcome.FAILED
+    assert outcome(CLEAN, CLEAN, again, owing, owing) is None
+    assert outcome(CLEAN, CLEAN, half, owing, owing) is Outcome.FAILED
+    assert outcome(CLEAN, CLEAN, half, owing, memory(state="in-sync")) is Outcome.CONVERGED
+
+
 def test_an_interruption_is_told_once_with_what_it_had_set_out_to_do() -> None:
     clean = memory(state="in-sync")
     finished = tell(CLEAN, CLEAN, None, clean, clean, (change(),))
