@@ -102,9 +102,14 @@ def in_force(
         world.state.put("accepted", sha)
     if not (stop or trouble or dry) and world.state.get("refused"):
         follow_again(world, sha)
-    limits = Limits(**(world.state.get("limits") or {}))
     new = world.state.get("recorded") != sha
-    return Accepted(sha, world.repository.commit(sha), desired, limits, new, stop, trouble)
+    return Accepted(sha, world.repository.commit(sha), desired, limits_before(world, desired), new, stop, trouble)
+
+
+def limits_before(world: World, desired: Desired) -> Limits:
+    """The limits of the revision before, or the default ones. Where that had no canaries, those of this one count."""
+    kept = world.state.get("limits") or {}
+    return Limits(**{**kept, "canaries": tuple(kept.get("canaries") or desired.limits.canaries)})
 
 
 def compiled(world: World, sha: str) -> Desired:

@@ -1,4 +1,4 @@
-"""Put hosts right and look at them again: one launch of Ansible however many hosts.
+"""Put hosts right and look at them again: one launch of Ansible however many hosts, one more where canaries go first.
 
 Called by ``cycle``. The intent is on disk before a host is touched; whatever a launch says, only an
 empty difference in the second look is called converged.
@@ -11,9 +11,10 @@ from datetime import date
 
 from reconciler.accept import Accepted
 from reconciler.ansible import HostWork
+from reconciler.canary import doubt, waits_for, waves
 from reconciler.errors import LaunchError, Unreachable
 from reconciler.lookout import observe
-from reconciler.memory import intent_of
+from reconciler.memory import intent_of, owed_after
 from reconciler.model import Attempt, Blind, Desired, HostPlan, Observed, Plan
 from reconciler.plan import Look, hold, plan_host
 from reconciler.waiver import in_force
@@ -26,36 +27,61 @@ def converge(
 ) -> tuple[Mapping[str, Attempt], Plan | None]:
     """Carry the plan out once, then look again at the hosts it touched. The next cycle is the retry.
 
-    Waivers are judged by *today*, as in the plan, whatever the clock says by then. The second plan is None where a
-    stop came before it was known how the hosts are now.
+    What commits bring goes to the canaries first, and to the others only where it is proved there. Waivers are judged
+    by *today*, as in the plan, whatever the clock says by then. The second plan is None where a stop came before it was
+    known how the hosts are now.
     """
-    due = [host for host in plan.hosts if host.steps or host.handlers]
-    if not due or accepted.desired is None:
+    if accepted.desired is None:
         return {}, Plan(plan.revision, ())
+    attempts: dict[str, Attempt] = {}
+    finals: list[HostPlan] = []
+    doubts: dict[str, str] = {}
+    for wave in waves([host for host in plan.hosts if host.steps or host.handlers], plan.first):
+        if waits := waits_for(doubts):
+            finals += [hold(host, waits) for host in wave]
+            continue
+        tried, proved = converge_wave(world, accepted.desired, wave, known, today)
+        attempts |= tried
+        if proved is None:
+            return attempts, None
+        finals += proved
+        for host, final in zip(wave, proved, strict=True):
+            if host.host in plan.first:
+                doubts[host.host] = doubt(final, owed_after(known.of(host.host).owed, host, tried.get(host.host)))
+    return attempts, Plan(plan.revision, tuple(finals))
+
+
+def converge_wave(
+    world: World, desired: Desired, due: Collection[HostPlan], known: Known, today: date
+) -> tuple[Mapping[str, Attempt], list[HostPlan] | None]:
+    """One launch for these hosts and the look that proves it.
+
+    What it found, in the same order, is None where a stop came before it was known.
+    """
     if world.stop():
         return {}, None
     try:
         with world.lease() as stop:
-            attempts = carry_out(world, accepted.desired, due, known, stop)
+            attempts = carry_out(world, desired, due, known, stop)
     except Unreachable as error:
         reason = f"the lease against a second daemon cannot be taken: {error.args[0]}"
-        return {}, Plan(plan.revision, tuple(hold(host, reason) for host in due))
+        return {}, [hold(host, reason) for host in due]
     if world.stop():
         return attempts, None
-    seen = observe(world, accepted.desired, attempts.keys(), fresh=True)
+    seen = observe(world, desired, attempts.keys(), fresh=True)
     if cut_short(world, seen):
         return attempts, None
-    waivers = in_force(accepted.desired.waivers, today)
+    waivers = in_force(desired.waivers, today)
     looks = (
         Look(
-            accepted.desired.hosts[host.host],
+            desired.hosts[host.host],
             seen.get(host.host, Blind(host.host, "gave no answer")),
             known.of(host.host).applied,
             waivers=waivers.get(host.host, ()),
         )
         for host in due
     )
-    return attempts, Plan(plan.revision, tuple(map(plan_host, looks)))
+    return attempts, list(map(plan_host, looks))
 
 
 def carry_out(

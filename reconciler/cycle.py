@@ -83,6 +83,7 @@ def run_through(world: World, *, sweep: bool, poll: bool, wait: bool) -> Report:
     news = write_down(world, accepted, plan, attempts, after, known, seen, sweep=sweep)
     world.recent.unsettled.difference_update(hosts)
     world.recent.unsettled.update(host.host for host in plan.hosts if host.steps and host.host not in attempts)
+    world.queue_behind(accepted, plan, attempts)
     world.look_again(after, attempts)
     trouble = publish(world, poll=poll) or accepted.trouble
     found = Found(plan, attempts, world.recent.standings) if news and world.recent.covers(accepted.desired) else None
@@ -104,6 +105,7 @@ def plan_for(world: World, accepted: Accepted, seen: Mapping[str, Observed | Bli
         today,
         plans=world.recent.plans,
         spent=world.recent.spent,
+        canaries=world.recent.doubts(accepted.desired, accepted.limits.canaries),
     )
     return cite(world, plan, accepted.desired)
 

@@ -169,12 +169,13 @@ class Limits:
 
     ``removals_percent`` and ``removals_hosts``: something may be removed on at most this share of
     the fleet, or on this many hosts, whichever is more. ``hosts``: at most this many hosts are
-    converged in one cycle; None means no limit.
+    converged in one cycle; None means no limit. ``canaries`` have what a commit brings before the others.
     """
 
     removals_percent: int = 30
     removals_hosts: int = 10
     hosts: int | None = None
+    canaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +303,15 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every choice of a cycle, made. ``id`` is the hash of what it would do."""
+    """Every choice of a cycle, made. ``id`` is the hash of what it would do.
+
+    ``first``: the canaries to be proved before what a commit brings goes to the other hosts.
+    """
 
     revision: str
     hosts: tuple[HostPlan, ...]
     id: str = ""
+    first: frozenset[str] = frozenset()
 
     @property
     def acts(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from reconciler.canary import brings, who_goes_first
 from reconciler.diff import compare, orphans
 from reconciler.model import (
     Applied,
@@ -73,11 +74,13 @@ def make_plan(
     *,
     plans: Plans | None = None,
     spent: Spent | None = None,
+    canaries: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan for every host that was *seen*, and for those that mistakes hold. ``stop`` is a reason to apply nothing.
 
     ``today`` (UTC) decides which waivers are in force; all of them are where it is not given. *plans* are looked up and
-    filled; *spent* is what the sweep has used of its limits already.
+    filled; *spent* is what the sweep has used of its limits already. *canaries*: why each that is not seen now was in
+    doubt when it was, "" where it was not.
     """
     nothing, waivers = HostMemory(""), in_force(desired.waivers, today)
     looks = [
@@ -89,10 +92,13 @@ def make_plan(
     held = [plan_held(host, mistakes) for host, mistakes in desired.held.items()]
     fleet = len(desired.hosts) + len(held)
     hosts = limit([*(plan_again(look, {} if plans is None else plans) for look in looks), *held], limits, fleet, spent)
+    first, waits = who_goes_first(hosts, canaries or {})
+    if waits:
+        hosts = [hold(host, waits) if brings(host) and host.host not in first else host for host in hosts]
     if stop:
         hosts = [hold(host, stop) for host in hosts]
     ordered = tuple(sorted(hosts, key=lambda host: host.host))
-    return Plan(revision, ordered, digest(revision, ordered))
+    return Plan(revision, ordered, digest(revision, ordered), first)
 
 
 def plan_held(host: str, mistakes: Iterable[Mistake]) -> HostPlan:
@@ -203,6 +209,7 @@ def limit(hosts: list[HostPlan], limits: Limits, fleet: int, spent: Spent | None
         hosts = [hold(host, reason) if host.host in removing else host for host in hosts]
     if limits.hosts is not None:
         more = [host.host for host in hosts if host.steps and host.host not in spent.converged]
+        more.sort(key=lambda name: name not in limits.canaries)
         waiting = set(more[max(0, limits.hosts - len(spent.converged)) :])
         reason = f"only {limits.hosts} hosts are converged in one cycle (limits.hosts); it waits for the next"
         hosts = [hold(host, reason) if host.host in waiting else host for host in hosts]

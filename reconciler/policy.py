@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -72,6 +73,8 @@ class LimitSettings(BaseModel):
     """... or on this many hosts, whichever is more."""
     hosts: Annotated[int, Field(ge=1)] | None = None
     """At most this many hosts are converged in one cycle; the others wait for the next. No limit by default."""
+    canary: str | None = None
+    """Hosts that have what a commit brings before the others: an Ansible host pattern. None by default."""
 
 
 class WaiverSetting(BaseModel):
@@ -110,26 +113,44 @@ class Policy(BaseModel):
     """Differences that are accepted for a time."""
 
 
-def load_policy(tree: Tree, inventory: Inventory) -> tuple[Policy, tuple[Waiver, ...], list[Mistake]]:
-    """The policy of a revision, its waivers for the hosts they mean, and every mistake in it.
+class Rules(NamedTuple):
+    """The policy of a revision, its limits and waivers for the hosts they mean, and every mistake in it."""
 
-    The defaults where there is no such file.
-    """
-    if FILE not in tree:
-        return Policy(), (), []
-    document, mistakes = load(FILE, tree[FILE])
-    if document is None or document.value is None:
-        return Policy(), (), mistakes
-    mistakes = mistakes + model_mistakes(Policy, document, (), "the policy")
-    if mistakes:
-        return Policy(), (), mistakes
+    policy: Policy
+    limits: Limits
+    waivers: tuple[Waiver, ...]
+    mistakes: list[Mistake]
+
+
+def load_policy(tree: Tree, inventory: Inventory) -> Rules:
+    """The rules of a revision; the defaults where there is no such file, or where it cannot be used."""
+    document, mistakes = load(FILE, tree.get(FILE, b""))
+    if document is not None and document.value is not None:
+        mistakes = mistakes + model_mistakes(Policy, document, (), "the policy")
+    if document is None or document.value is None or mistakes:
+        return Rules(Policy(), Limits(), (), mistakes)
     policy = Policy.model_validate(document.value)
+    limits, meaningless = read_limits(document, policy.limits, inventory)
     waivers, unmatched = read_waivers(document, policy.waivers, inventory)
     unknown = [
         *unknown_names(document, "groups", policy.groups, inventory.groups),
         *unknown_names(document, "hosts", policy.hosts, inventory.hosts),
     ]
-    return policy, waivers, [*unknown, *unmatched]
+    return Rules(policy, limits, waivers, [*unknown, *meaningless, *unmatched])
+
+
+def read_limits(document: Document, settings: LimitSettings, inventory: Inventory) -> tuple[Limits, list[Mistake]]:
+    """The limits as the plan takes them, and a mistake where the pattern of the canaries means no host."""
+    limits = Limits(**settings.model_dump(exclude={"canary"}))
+    if settings.canary is None:
+        return limits, []
+    words = f"'{settings.canary}' means no host"
+    try:
+        canaries = tuple(sorted(inventory.select(settings.canary)))
+    except PatternMistake as error:
+        canaries, words = (), str(error)
+    mistakes = [] if canaries else [Mistake(document.place(("limits", "canary")), f"canary: {words}")]
+    return replace(limits, canaries=canaries), mistakes
 
 
 def read_waivers(
@@ -190,11 +211,6 @@ def unknown_names(document: Document, key: str, names: Iterable[str], known: Ite
         Mistake(document.key_place((key, name)), f"{key[:-1]} '{name}' is not in the inventory{meant.get(name, '')}")
         for name in unknown
     ]
-
-
-def limits_of(policy: Policy) -> Limits:
-    """The limits as the plan takes them."""
-    return Limits(**policy.limits.model_dump())
 
 
 def host_mode(policy: Policy, inventory: Inventory, host: str) -> Mode:

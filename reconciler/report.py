@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from reconciler.canary import waves
 from reconciler.cause import DASHBOARD, as_memory
 from reconciler.memory import change_values
 from reconciler.model import Change, Commit, HostMemory, HostPlan, Mode, Plan, State, Verdict
@@ -24,6 +25,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "revision": plan.revision,
         "id": plan.id,
+        **({"first": sorted(plan.first)} if plan.first else {}),
         "hosts": [
             {
                 "host": host.host,
@@ -64,7 +66,15 @@ def plan_text(plan: Plan, commit: Commit | None, branch: str, now: datetime) -> 
     lines += [f"{host.host:<{width}}  in sync" for host in in_sync[:DIFF_SHOWN]]
     if len(in_sync) > DIFF_SHOWN:
         lines.append(f"and {len(in_sync) - DIFF_SHOWN} more in sync")
-    return [*lines, "", totals(plan)]
+    return [*lines, "", *order_line(plan), totals(plan)]
+
+
+def order_line(plan: Plan) -> list[str]:
+    """``First on web1, then on 4 more hosts if it is proved there.``, where canaries go first; nothing else."""
+    later = [host for wave in waves([h for h in plan.hosts if h.steps], plan.first)[1:] for host in wave]
+    if not later:
+        return []
+    return [f"First on {', '.join(sorted(plan.first))}, then on {len(later)} more if it is proved there."]
 
 
 def is_quiet(host: HostPlan) -> bool:

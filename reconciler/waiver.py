@@ -183,7 +183,7 @@ def prove(new: Tree, old: Tree, rows: Sequence[Mapping[str, str]], inventory: In
     waivers = after.pop("waivers", [])
     known = before.pop("waivers", None) or []
     kept = waivers in ([*known, *rows], [*rows, *known])
-    if before != after or not kept or load_policy(new, inventory)[2]:
+    if before != after or not kept or load_policy(new, inventory).mistakes:
         raise refusal(rows, "it is written in a way that cannot be added to")
     for row in rows:
         if not matches(row["hosts"], inventory):

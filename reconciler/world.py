@@ -5,7 +5,7 @@ Opened by ``daemon`` and ``cli``; handed to everything in the shell. It makes no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from reconciler.ansible import Ansible
 from reconciler.apart import Apart
 from reconciler.audit import AuditBranch
 from reconciler.beside import Beside
+from reconciler.canary import NO_ANSWER, brings, doubt
 from reconciler.config import Config
 from reconciler.desired import Workshop
 from reconciler.desk import Desk
@@ -79,6 +80,7 @@ class Recent:
     ``unsettled``: hosts that were asked, and not written down or not even tried to put right, so that they wait for the
     next poll: they would not call twice for one change.
     ``moved``: hosts that changed while they were put right; ``chases``: how often in a row that was so.
+    ``behind``: hosts that wait for canaries.
     ``swept_stored``: the last sweep whose time is on disk.
     """
 
@@ -90,6 +92,7 @@ class Recent:
     unsettled: set[str] = field(default_factory=set)
     moved: set[str] = field(default_factory=set)
     chases: dict[str, int] = field(default_factory=dict)
+    behind: set[str] = field(default_factory=set)
     accepted: Accepted | None = None
     trouble: str = ""
     swept_stored: datetime | None = None
@@ -103,6 +106,18 @@ class Recent:
                     del known[gone]
             self.unsettled &= desired.hosts.keys()
             self.moved &= desired.hosts.keys()
+            self.behind &= desired.hosts.keys()
+
+    def doubts(self, desired: Desired, canaries: Iterable[str]) -> Mapping[str, str]:
+        """Each of the *canaries* that there still is → why it proves nothing, as it was last seen; "" where it does."""
+        return {name: self.doubt(desired, name) for name in canaries if name in desired.hosts or name in desired.held}
+
+    def doubt(self, desired: Desired, canary: str) -> str:
+        """The same of one; what was seen of it before it was to be what it is to be now proves nothing."""
+        standing = self.standings.get(canary)
+        if standing is None or standing.desired is not desired.hosts.get(canary):
+            return NO_ANSWER
+        return doubt(standing.final, standing.memory.owed)
 
     def covers(self, desired: Desired) -> bool:
         """Whether every host has been looked at since it is to be what it is to be now."""
@@ -144,6 +159,15 @@ class World:
     def called(self) -> frozenset[str]:
         """The hosts with news: their far end said so, or they answered after a cycle had gone on without them."""
         return self.beside.late | self.recent.moved | (self.stream.restless() if self.stream else frozenset())
+
+    def queue_behind(self, accepted: Accepted, plan: Plan, attempts: Mapping[str, Attempt]) -> None:
+        """Remember who waits for a canary, and have them looked at once more as soon as none is in doubt."""
+        desired, canaries = accepted.desired, accepted.limits.canaries
+        if desired and any(self.recent.doubts(desired, canaries).values()):
+            self.recent.behind |= {h.host for h in plan.hosts if brings(h) and h.host not in attempts}
+        else:
+            self.recent.moved |= self.recent.behind
+            self.recent.behind.clear()
 
     def look_again(self, after: Plan, attempts: Mapping[str, Attempt]) -> None:
         """Have hosts looked at once more on which everything was done and something differs all the same.

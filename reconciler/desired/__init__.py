@@ -16,7 +16,7 @@ from reconciler.desired.past import NOTHING, UNBOUND, Bounds, Past
 from reconciler.desired.sheets import Findings, findings_of, read_manifests, read_sheets
 from reconciler.inventory import read as read_inventory
 from reconciler.model import Desired, Mistake, Tree
-from reconciler.policy import limits_of, load_policy
+from reconciler.policy import load_policy
 
 __all__ = ["STRANGERS", "Bounds", "Findings", "Workshop", "compile_tree", "read_manifests"]
 
@@ -62,7 +62,7 @@ def compile_after(past: Past, tree: Tree, *, allow_local: bool, bounds: Bounds) 
     inventory = reading.inventory
     if inventory is None:
         return Desired({}, mistakes=tuple(sorted({*reading.mistakes, *findings.mistakes}))), past
-    policy, waivers, wrong = load_policy(tree, inventory)
+    policy, limits, waivers, wrong = load_policy(tree, inventory)
     blame = Blame(inventory)
     blame.tell((*findings.mistakes, *reading.mistakes, *wrong))
     blame.hold_readers(reading.mistakes)
@@ -88,4 +88,4 @@ def compile_after(past: Past, tree: Tree, *, allow_local: bool, bounds: Bounds) 
         held=frozenset(held),
         codes=assembly.close(),
     )
-    return Desired(dict(hosts), held, mistakes, limits_of(policy), waivers, nearest_groups(inventory)), kept
+    return Desired(dict(hosts), held, mistakes, limits, waivers, nearest_groups(inventory)), kept

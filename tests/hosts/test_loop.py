@@ -226,6 +226,35 @@ def test_a_service_is_reloaded_or_restarted_when_and_only_when_its_file_changed(
     assert state() == before
 
 
+def test_a_configuration_that_a_service_refuses_stays_on_the_canary(make_world: MakeWorld) -> None:
+    world = make_world(3)
+    path = "/etc/nginx/conf.d/canary.conf"
+
+    def declare(text: str) -> None:
+        copy = file(path, text, notify="reload nginx")
+        site = play("web", copy=[copy], service=[{"name": "nginx", "state": "started"}])
+        policy = "mode: enforce\nlimits: {canary: web2}\n"
+        world.declare(text.strip(), site, **{"reconciler.yml": policy})
+
+    for host in world.hosts:
+        host.exec(f"rm -f {path}; systemctl restart nginx")
+    declare("# one\n")
+    assert outcomes(world.once()) == dict.fromkeys(("web1", "web2", "web3"), "converged")
+
+    declare("no directive;\n")
+    assert "First on web2, then on 2 more if it is proved there." in world.run("plan").stdout
+    told = world.once(expect=1)
+    assert outcomes(told) == {"web2": "failed", "web1": "held", "web3": "held"}
+    assert [host.read(path) for host in world.hosts] == ["# one\n", "no directive;\n", "# one\n"]
+    [held] = [story for story in told if story.told == ("held", ["web1", "web3"])]
+    assert "it waits for the canary web2, which is yet to reload nginx" in held.body
+    assert world.once(expect=1) == [], "it is told once"
+
+    declare("# two\n")
+    assert outcomes(world.once()) == dict.fromkeys(("web1", "web2", "web3"), "converged")
+    assert [host.read(path) for host in world.hosts] == ["# two\n"] * 3
+
+
 # What breaks.
 
 

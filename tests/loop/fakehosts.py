@@ -29,7 +29,10 @@ Files = dict[str, dict[str, Any]]
 
 
 class FakeHosts:
-    """Hosts kept in *store*. ``down`` are those out of reach, ``broken`` the paths that cannot be changed."""
+    """Hosts kept in *store*. ``down`` are those out of reach, ``broken`` the paths that cannot be changed.
+
+    In ``broken`` may be a path of one host, and what it cannot restart: ``web1:/etc/motd``, ``web1:reload nginx``.
+    """
 
     def __init__(self, store: Path) -> None:
         self.store = store
@@ -60,13 +63,14 @@ class FakeHosts:
                 attempts[host] = Attempt(host, reason=self.down[host])
                 continue
             hosts = self.load()
-            steps = {step.id: self.take(hosts.setdefault(host, {}), step, staged) for step in todo.steps}
+            steps = {step.id: self.take(host, hosts.setdefault(host, {}), step, staged) for step in todo.steps}
             self.save(hosts)
             handlers = {}
             for handler in todo.handlers:
                 if handler.owed or any(steps[name].status == "changed" for name in handler.because):
                     self.note(str(handler.notify), [host])
-                    handlers[str(handler.notify)] = StepResult("changed")
+                    failed = f"{host}:{handler.notify}" in self.broken
+                    handlers[str(handler.notify)] = StepResult("failed" if failed else "changed")
             attempts[host] = Attempt(host, steps, handlers)
             self.between_hosts()
         return attempts
@@ -84,10 +88,10 @@ class FakeHosts:
             facts.setdefault(ask.collector, {})[ask.key] = fact(files.get(ask.key), ask.params)
         return Observed(host, facts)
 
-    def take(self, files: Files, step: Step, staged: Mapping[str, bytes]) -> StepResult:
+    def take(self, host: str, files: Files, step: Step, staged: Mapping[str, bytes]) -> StepResult:
         """One step on one host."""
         path = str(step.args.get("dest") or step.args["path"])
-        if path in self.broken:
+        if self.broken & {path, f"{host}:{path}"}:
             return StepResult("failed", "Read-only file system")
         before = json.dumps(files.get(path))
         if step.args.get("state") == "absent":

@@ -68,9 +68,9 @@ class NaughtyHosts(FakeHosts):
 
     words: dict[str, str] = {}  # noqa: RUF012 - set anew by each test
 
-    def take(self, files: Files, step: Step, staged: Mapping[str, bytes]) -> StepResult:
+    def take(self, host: str, files: Files, step: Step, staged: Mapping[str, bytes]) -> StepResult:
         path = str(step.args.get("dest") or step.args["path"])
-        return StepResult("failed", self.words[path]) if path in self.words else super().take(files, step, staged)
+        return StepResult("failed", self.words[path]) if path in self.words else super().take(host, files, step, staged)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ STRATA = (
         *("yamlfile", "inventory", "templates", "kinds", "manifests", "resources", "policy", "desired", "schema"),
         *("verdict", "diff", "plan", "memory", "record", "wording", "report"),
         *("reach", "testimony"),
-        *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver", "foretell"),
+        *("preview", "markdown", "comment", "cause", "ticket", "standing", "adopt", "waiver", "canary", "foretell"),
     },
     # Edges: each the only one to know its piece of the outside.
     {

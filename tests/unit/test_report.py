@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from reconciler.cause import DASHBOARD, TicketMemory, as_record
-from reconciler.model import Commit, Handler, HostMemory, HostPlan, Mode, Notify, Plan, State, Verdict
+from reconciler.model import Commit, Handler, HostMemory, HostPlan, Mode, Notify, Plan, State, Step, Verdict
 from reconciler.report import ago, plan_json, plan_text, speech_lines, status_text
 from reconciler.talk import Why
 from tests.unit.worlds import NOON, SHA, change
@@ -77,6 +78,18 @@ def test_the_plan_for_people() -> None:
         "",
         "3 hosts: 1 in sync, 2 differ. 2 drift. 2 reloads. Plan 7c01e9.",
     ]
+
+
+def test_the_plan_says_who_goes_first_where_others_wait_for_that() -> None:
+    step, arriving = Step("copy[/etc/motd]", "copy", {}), change(verdict=Verdict.PENDING)
+    hosts = [off(name, changes=(arriving,), steps=(step,)) for name in ("web1", "web2", "web3")]
+    first = replace(plan(*hosts), first=frozenset({"web2"}))
+    assert plan_text(first, None, "main", NOON)[-2] == "First on web2, then on 2 more if it is proved there."
+    assert plan_json(first)["first"] == ["web2"]
+    drifted = replace(first, hosts=tuple(replace(host, changes=(change(),)) for host in hosts))
+    for other in (plan(*hosts), drifted):
+        assert not [line for line in plan_text(other, None, "main", NOON) if "irst" in line]
+    assert "first" not in plan_json(plan(*hosts))
 
 
 def test_secrets_and_escapes_do_not_reach_the_terminal() -> None:
