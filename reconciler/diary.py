@@ -136,6 +136,8 @@ def next_step(resource: Resource, memory: HostMemory, mode: Mode, spared: date |
         return f"left as it is until {spared} (waived), then put right (enforce); to have it otherwise, change {place}"
     if mode is Mode.ENFORCE:
         what = "will be put right in the next cycle" if differs else "will be kept so"
+        if differs and memory.story.startswith("held:"):
+            what = f"is held back, as `reconciler history {memory.host}` says, and put right after that"
         return f"{what} (enforce); to have it otherwise, change {place}"
     if mode is Mode.OBSERVE:
         return f"differences are reported and not repaired (observe); to repair them, set mode: enforce at {place}"

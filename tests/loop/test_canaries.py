@@ -70,8 +70,7 @@ def test_a_commit_that_fails_on_the_canary_reaches_no_other_host_and_is_told_onc
     assert sorted(bench.outcomes()[before:]) == ["failed web1", "held db1 web2"]
     (held,) = [story for story in bench.stories() if story["Outcome"] == "held"]
     assert "it waits for the canary web1, which is not as declared: copy[/etc/motd]" in held.body
-    status = bench.run("status").stdout
-    assert "db1" in status
+    assert "is held back, as `reconciler history db1` says" in bench.run("why", "db1", f"copy[{PATH}]").stdout
     failing.broken.clear()
     bench.cycle(failing)
     assert texts(bench) == ["new"] * 3
