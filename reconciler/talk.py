@@ -183,6 +183,7 @@ class Preview:
     ``hosts`` are those that it touches, out of ``fleet`` hosts; ``arriving`` and ``leaving`` are hosts that it adds to
     the inventory and takes out of it. ``conflicts`` are files that cannot be merged, ``refused`` says why there is no
     preview at all. ``seen_at`` is when the fleet was last looked at (ISO 8601, UTC). ``plan`` names what it would do.
+    ``canaries`` have it before the others.
     """
 
     base: str
@@ -196,6 +197,7 @@ class Preview:
     refused: str = ""
     seen_at: str | None = None
     plan: str = ""
+    canaries: tuple[str, ...] = ()
 
 
 class Why(StrEnum):

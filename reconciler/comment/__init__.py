@@ -37,6 +37,7 @@ SEEN = "Compared with the fleet as it was seen "
 
 PARTS = (
     sections.host_table,
+    sections.canaries,
     sections.mistakes,
     sections.conflicts,
     sections.holds,

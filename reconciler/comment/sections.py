@@ -39,6 +39,18 @@ def counts(hosts: Sequence[HostPreview]) -> list[str]:
     return [str(number or "") for number in (len(hosts), *by_action, handlers, sum(len(fleet.final(h)) for h in hosts))]
 
 
+def canaries(preview: Preview, frame: Frame) -> Section:
+    """Which hosts would have it before the others; that nobody would, where it passes all canaries by."""
+    acting = [host.host for host in fleet.acting(preview)]
+    first = [host for host in acting if host in preview.canaries]
+    later = len(acting) - len(first)
+    if not preview.canaries or not later:
+        return Section("")
+    if not first:
+        return Section("No canary is touched: nothing is proved on one host before the others have it.", 1)
+    return Section(f"First on {names(first, frame.names)}, then on {later} more if it is proved there.", 1)
+
+
 def mistakes(preview: Preview, frame: Frame) -> Section:
     """What is wrong in the revision, with file and line."""
     found = [f"{frame.cite(mistake.place)} {text(mistake.message)}" for mistake in preview.mistakes]

@@ -62,6 +62,7 @@ def preview(
         conflicts=conflicts,
         seen_at=seen_at,
         plan=plan,
+        canaries=limits.canaries or head.limits.canaries,
     )
 
 

@@ -1,5 +1,7 @@
 """Previews of real-looking pull requests, made by hand: the material of the comment's tests."""
 
+from dataclasses import replace
+
 from reconciler.model import Mistake, Mode, Place
 from reconciler.talk import Action, Foreseen, HostPreview, Kept, Preview, Turn
 
@@ -135,6 +137,8 @@ def held_in_part():
 STORIES = {
     "nothing": preview,
     "web-tier": web_tier,
+    "canaries": lambda: replace(web_tier(), canaries=("web2", "web5")),
+    "no-canary": lambda: replace(web_tier(), canaries=("db1",)),
     "removal": removal,
     "mistakes": wrong,
     "unknown-hosts": unknown_hosts,

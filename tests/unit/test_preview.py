@@ -487,6 +487,14 @@ def test_the_limits_of_the_base_hold_removals() -> None:
     assert all(host.held for host in foretold(base, raised).hosts)
 
 
+def test_the_canaries_of_the_base_go_first_and_those_of_the_head_where_it_has_none() -> None:
+    with_canary = "mode: enforce\nlimits: {canary: web1}\n"
+    without, first, second = one(MOTD), one(MOTD, with_canary, "web1 web2"), with_canary.replace("web1", "web2")
+    assert foretold(without, without).canaries == ()
+    assert foretold(without, first).canaries == ("web1",)
+    assert foretold(first, one(MOTD, second, "web1 web2")).canaries == ("web1",)
+
+
 def test_hosts_that_wait_for_the_next_cycle_are_not_held() -> None:
     base, head = one("", hosts="web1 web2"), one(MOTD, hosts="web1 web2")
     assert [host.held for host in foretold(base, head, limits=Limits(hosts=1)).hosts] == [(), ()]
