@@ -13,7 +13,10 @@ SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What needs no Docker engine and starts no Ansible: seconds, not minutes.
 FAST := tests/unit tests/packaging $(wildcard tests/test_*.py)
 
-.PHONY: help check test demo bench lint clean
+# What can differ between Python 3.11 with its ansible-core and newer ones.
+STACK := $(FAST) tests/ansible tests/apart tests/stream tests/hosts/test_loop.py tests/hosts/test_kinds.py
+
+.PHONY: help check test stack demo bench lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +29,11 @@ test: lint  ## everything, on real hosts too; installs and starts a Docker engin
 	$(BIN)/python -m tests.bed.engine
 	$(BIN)/python -m tests.bed.image
 	$(PYTEST) $(SPREAD)
+
+stack: lint  ## what another Python and its ansible-core can break, in ten minutes: PYTHON=python3.13 VENV=.venv-3.13
+	$(BIN)/python -m tests.bed.engine
+	$(BIN)/python -m tests.bed.image
+	$(PYTEST) $(SPREAD) $(STACK)
 
 demo: $(VENV)/installed  ## the main job on three local hosts in .demo/, without root or Docker
 	$(BIN)/reconciler demo
