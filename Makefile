@@ -30,7 +30,7 @@ test: lint  ## everything, on real hosts too; installs and starts a Docker engin
 	$(BIN)/python -m tests.bed.image
 	$(PYTEST) $(SPREAD)
 
-stack: lint  ## what another Python and its ansible-core can break, in ten minutes: PYTHON=python3.13 VENV=.venv-3.13
+stack: lint  ## what another Python and its ansible-core can break: PYTHON=python3.13 VENV=.venv-3.13
 	$(BIN)/python -m tests.bed.engine
 	$(BIN)/python -m tests.bed.image
 	$(PYTEST) $(SPREAD) $(STACK)
