@@ -16,7 +16,7 @@ FAST := tests/unit tests/packaging $(wildcard tests/test_*.py)
 # What can differ between Python 3.11 with its ansible-core and newer ones.
 STACK := $(FAST) tests/ansible tests/apart tests/stream tests/hosts/test_loop.py tests/hosts/test_kinds.py
 
-.PHONY: help check test stack demo bench lint clean
+.PHONY: help check test stack demo bench bed lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -25,23 +25,22 @@ help:  ## this list
 check: lint  ## the fast half: style, types and unit tests; no Docker, no Ansible
 	$(PYTEST) -q $(SPREAD) $(FAST)
 
-test: lint  ## everything, on real hosts too; installs and starts a Docker engine where it may
-	$(BIN)/python -m tests.bed.engine
-	$(BIN)/python -m tests.bed.image
+test: lint bed  ## everything, on real hosts too; installs and starts a Docker engine where it may
 	$(PYTEST) $(SPREAD)
 
-stack: lint  ## what another Python and its ansible-core can break: PYTHON=python3.13 VENV=.venv-3.13
-	$(BIN)/python -m tests.bed.engine
-	$(BIN)/python -m tests.bed.image
+stack: lint bed  ## what another Python and its ansible-core can break: PYTHON=python3.13 VENV=.venv-3.13
 	$(PYTEST) $(SPREAD) $(STACK)
 
 demo: $(VENV)/installed  ## the main job on three local hosts in .demo/, without root or Docker
 	$(BIN)/reconciler demo
 
-bench: $(VENV)/installed-test  ## what a sweep costs, beside the tools that people use today; forty minutes
+bench: bed  ## what a sweep costs, beside the tools that people use today; forty minutes
+	$(BIN)/python -m tests.bench --plot .cache/bench/performance.svg
+
+# What real hosts need: an engine, and the image they are made of.
+bed: $(VENV)/installed-test
 	$(BIN)/python -m tests.bed.engine
 	$(BIN)/python -m tests.bed.image
-	$(BIN)/python -m tests.bench --plot .cache/bench/performance.svg
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

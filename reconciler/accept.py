@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import yaml
 
+from reconciler.canary import canaries_of
 from reconciler.errors import Gone, ReconcilerError, Refused, Rewritten, Unreachable
 from reconciler.model import Commit, Desired, Limits, Mistake, Outcome
 from reconciler.recall import REF, recall
@@ -107,9 +108,9 @@ def in_force(
 
 
 def limits_before(world: World, desired: Desired) -> Limits:
-    """The limits of the revision before, or the default ones. Where that had no canaries, those of this one count."""
+    """The limits of the revision before, or the default ones."""
     kept = world.state.get("limits") or {}
-    return Limits(**{**kept, "canaries": tuple(kept.get("canaries") or desired.limits.canaries)})
+    return Limits(**{**kept, "canaries": canaries_of(kept.get("canaries", ()), desired)})
 
 
 def compiled(world: World, sha: str) -> Desired:

@@ -1,18 +1,24 @@
 """Canaries: hosts that have what a commit brings before the others; these wait until it is proved there.
 
-Called by ``plan`` and ``converge``. Pure. A canary in doubt keeps the others waiting: one that differs, is blind or
-owes a restart. What no commit brought, drift, is put right everywhere as ever.
+Called by ``accept``, ``plan`` and ``converge``. Pure. A canary in doubt keeps the others waiting: one that differs, is
+blind or owes a restart. What no commit brought, drift, is put right everywhere as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.model import HostPlan, Mode, State, Verdict
+from reconciler.model import Desired, HostPlan, Mode, Plan, State, Verdict
 
 NO_ANSWER = "has not answered yet"
 NAMED = 3
 """How many of the resources that differ on a canary are named."""
+
+
+def canaries_of(before: Iterable[str], desired: Desired) -> tuple[str, ...]:
+    """The canaries of the revision before that there still are; where there is none of them, those of *desired*."""
+    still = tuple(name for name in before if name in desired.hosts or name in desired.held)
+    return still or desired.limits.canaries
 
 
 def brings(host: HostPlan) -> bool:
@@ -55,8 +61,12 @@ def waits_for(doubts: Mapping[str, str]) -> str:
     return next((f"it waits for the canary {name}, which {why}" for name, why in sorted(doubts.items()) if why), "")
 
 
-def waves(due: Collection[HostPlan], first: Collection[str]) -> list[list[HostPlan]]:
+def waves(plan: Plan) -> list[list[HostPlan]]:
     """The hosts to converge, in the order of launches: what a commit brings to others comes after the canaries."""
-    later = [host for host in due if first and host.host not in first and brings(host)]
-    names = {host.host for host in later}
-    return [wave for wave in ([host for host in due if host.host not in names], later) if wave]
+    now: list[HostPlan] = []
+    later: list[HostPlan] = []
+    for host in plan.hosts:
+        if host.steps or host.handlers:
+            waits = plan.first and host.host not in plan.first and brings(host)
+            (later if waits else now).append(host)
+    return [wave for wave in (now, later) if wave]

@@ -36,7 +36,7 @@ def converge(
     attempts: dict[str, Attempt] = {}
     finals: list[HostPlan] = []
     doubts: dict[str, str] = {}
-    for wave in waves([host for host in plan.hosts if host.steps or host.handlers], plan.first):
+    for wave in waves(plan):
         if waits := waits_for(doubts):
             finals += [hold(host, waits) for host in wave]
             continue

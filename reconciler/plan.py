@@ -208,8 +208,8 @@ def limit(hosts: list[HostPlan], limits: Limits, fleet: int, spent: Spent | None
         )
         hosts = [hold(host, reason) if host.host in removing else host for host in hosts]
     if limits.hosts is not None:
-        more = [host.host for host in hosts if host.steps and host.host not in spent.converged]
-        more.sort(key=lambda name: name not in limits.canaries)
+        more, canaries = [h.host for h in hosts if h.steps and h.host not in spent.converged], set(limits.canaries)
+        more.sort(key=lambda name: name not in canaries)
         waiting = set(more[max(0, limits.hosts - len(spent.converged)) :])
         reason = f"only {limits.hosts} hosts are converged in one cycle (limits.hosts); it waits for the next"
         hosts = [hold(host, reason) if host.host in waiting else host for host in hosts]

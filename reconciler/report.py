@@ -70,11 +70,9 @@ def plan_text(plan: Plan, commit: Commit | None, branch: str, now: datetime) -> 
 
 
 def order_line(plan: Plan) -> list[str]:
-    """``First on web1, then on 4 more hosts if it is proved there.``, where canaries go first; nothing else."""
-    later = [host for wave in waves([h for h in plan.hosts if h.steps], plan.first)[1:] for host in wave]
-    if not later:
-        return []
-    return [f"First on {', '.join(sorted(plan.first))}, then on {len(later)} more if it is proved there."]
+    """``First on web1, then on 4 more if it is proved there.``, where canaries go first; nothing else."""
+    names = ", ".join(sorted(plan.first))
+    return [f"First on {names}, then on {len(wave)} more if it is proved there." for wave in waves(plan)[1:]]
 
 
 def is_quiet(host: HostPlan) -> bool:

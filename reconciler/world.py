@@ -109,8 +109,8 @@ class Recent:
             self.behind &= desired.hosts.keys()
 
     def doubts(self, desired: Desired, canaries: Iterable[str]) -> Mapping[str, str]:
-        """Each of the *canaries* that there still is → why it proves nothing, as it was last seen; "" where it does."""
-        return {name: self.doubt(desired, name) for name in canaries if name in desired.hosts or name in desired.held}
+        """Each of the *canaries* → why it proves nothing, as it was last seen; "" where it does."""
+        return {name: self.doubt(desired, name) for name in canaries}
 
     def doubt(self, desired: Desired, canary: str) -> str:
         """The same of one; what was seen of it before it was to be what it is to be now proves nothing."""

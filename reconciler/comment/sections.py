@@ -42,9 +42,10 @@ def counts(hosts: Sequence[HostPreview]) -> list[str]:
 def canaries(preview: Preview, frame: Frame) -> Section:
     """Which hosts would have it before the others; that nobody would, where it passes all canaries by."""
     acting = [host.host for host in fleet.acting(preview)]
-    first = [host for host in acting if host in preview.canaries]
+    canaries = set(preview.canaries)
+    first = [host for host in acting if host in canaries]
     later = len(acting) - len(first)
-    if not preview.canaries or not later:
+    if not canaries or not later:
         return Section("")
     if not first:
         return Section("No canary is touched: nothing is proved on one host before the others have it.", 1)

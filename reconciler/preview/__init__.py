@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 
+from reconciler.canary import canaries_of
 from reconciler.model import Desired, HostMemory, HostPlan, Limits, Mistake, Mode
 from reconciler.plan import digest, limit, plan_held
 from reconciler.preview.hosts import Draft, Sides, preview_host
@@ -62,7 +63,7 @@ def preview(
         conflicts=conflicts,
         seen_at=seen_at,
         plan=plan,
-        canaries=limits.canaries or head.limits.canaries,
+        canaries=canaries_of(limits.canaries, head),
     )
 
 

@@ -147,6 +147,18 @@ def test_a_commit_cannot_do_without_the_canary_of_the_one_before(bench: Bench, f
     assert texts(bench) == ["hello", "new", "new"]
 
 
+def test_a_commit_that_takes_the_canary_out_of_the_inventory_goes_to_the_one_it_names(bench: Bench) -> None:
+    hosts = bench.hosts
+    hosts.broken.add(f"web2:{PATH}")
+    inventory = SMALL["inventory/hosts.yml"].replace("    web1:\n", "")
+    bench.push({**NEW, "inventory/hosts.yml": inventory, "reconciler.yml": POLICY.replace("web1", "web2")})
+    bench.cycle(hosts)
+    assert texts(bench) == ["hello"] * 3
+    hosts.broken.clear()
+    bench.cycle(hosts)
+    assert texts(bench) == ["hello", "new", "new"]
+
+
 @pytest.mark.parametrize("policy", [POLICY, "mode: enforce\n"], ids=["known", "begun-with-this-commit"])
 def test_a_daemon_that_lost_its_state_still_has_its_canary(bench: Bench, failing: FakeHosts, policy: str) -> None:
     bench.push({"reconciler.yml": policy})

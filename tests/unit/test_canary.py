@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.canary import NO_ANSWER, doubt, waits_for, waves
-from reconciler.model import Blind, Desired, HostPlan, Limits, Mode, Notify, Observed, Plan, State, Verdict
-from reconciler.model import Handler as Due
+from reconciler.canary import NO_ANSWER, canaries_of, doubt, waits_for, waves
+from reconciler.model import Blind, Desired, HostMemory, HostPlan, Limits, Mode, Observed, Plan, State, Step, Verdict
 from reconciler.plan import make_plan
-from tests.unit.worlds import SHA, absent, change, empty, fleet
+from tests.unit.worlds import SHA, absent, change, empty, fleet, there
 
 MANIFEST = "- hosts: web\n  copy:\n    - {content: x, dest: /a}\n"
 PENDING = change(last_applied="0600", verdict=Verdict.PENDING)
@@ -27,14 +27,20 @@ def plan_of(
     return make_plan(SHA, desired, seen, {}, limits or Limits(canaries=tuple(doubts)), canaries=doubts)
 
 
+def launches(plan: Plan) -> list[list[str]]:
+    """The hosts that are converged, launch by launch."""
+    return [[host.host for host in wave] for wave in waves(plan)]
+
+
 def steps(plan: Plan) -> dict[str, bool]:
     """Host → whether anything is to be done there."""
     return {host.host: bool(host.steps) for host in plan.hosts}
 
 
 def host(name: str = "web1", **parts: object) -> HostPlan:
-    """One host in enforce mode on which something differs."""
-    return HostPlan(name, **{"mode": Mode.ENFORCE, "state": State.DIFFERS, **parts})
+    """One host in enforce mode on which something differs and is to be put right."""
+    due = (Step("copy[/etc/motd]", "copy", {}),)
+    return HostPlan(name, **{"mode": Mode.ENFORCE, "state": State.DIFFERS, "steps": due, **parts})
 
 
 def test_a_change_goes_to_the_canary_first_and_to_the_others_after_it() -> None:
@@ -42,15 +48,15 @@ def test_a_change_goes_to_the_canary_first_and_to_the_others_after_it() -> None:
     plan = plan_of(desired, absent(desired), {"web2": NO_ANSWER})
     assert steps(plan) == {"web1": True, "web2": True, "web3": True}
     assert plan.first == {"web2"}
-    assert [[each.host for each in wave] for wave in waves(plan.hosts, plan.first)] == [["web2"], ["web1", "web3"]]
+    assert launches(plan) == [["web2"], ["web1", "web3"]]
 
 
 def test_without_canaries_and_with_proved_ones_everything_goes_at_once() -> None:
     desired = fleet(MANIFEST, "web1 web2")
     for doubts in ({}, {"web9": ""}):
         plan = plan_of(desired, absent(desired), doubts)
-        assert [[each.host for each in wave] for wave in waves(plan.hosts, plan.first)] == [["web1", "web2"]]
-    assert waves([], frozenset()) == []
+        assert launches(plan) == [["web1", "web2"]]
+    assert launches(Plan(SHA, ())) == []
 
 
 def test_a_canary_that_cannot_be_seen_keeps_the_others_waiting() -> None:
@@ -90,8 +96,9 @@ def test_limits_take_the_canaries_first_so_that_nobody_waits_for_ever() -> None:
 def test_drift_is_put_right_whatever_the_canary_does() -> None:
     canary, drifted, both = host("web1", changes=(PENDING,)), host("web2", changes=(DRIFT,)), host("web3")
     both = replace(both, changes=(DRIFT, PENDING))
-    order = waves([canary, drifted, both], {"web1"})
-    assert [[each.host for each in wave] for wave in order] == [["web1", "web2"], ["web3"]]
+    plan = Plan(SHA, (canary, drifted, both), first=frozenset({"web1"}))
+    assert launches(plan) == [["web1", "web2"], ["web3"]]
+    assert launches(replace(plan, first=frozenset())) == [["web1", "web2", "web3"]], "one launch, as ever"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,11 @@ def test_drift_is_put_right_whatever_the_canary_does() -> None:
             (),
             "is not as declared: copy[/a], copy[/b], copy[/c] and 2 more",
         ),
-        (host(changes=(PENDING,), held=("too much",)), (), "is not as declared: copy[/etc/motd]; there, too much"),
+        (
+            host(changes=(PENDING,), held=("too much",), steps=()),
+            (),
+            "is not as declared: copy[/etc/motd]; there, too much",
+        ),
         (host(state=State.BLIND, reason="timed out"), (), "cannot be seen: timed out"),
         (host(state=State.IN_SYNC), ("reload nginx",), "is yet to reload nginx"),
         (host(state=State.IN_SYNC), (), ""),
@@ -121,13 +132,20 @@ def test_what_proves_nothing(found: HostPlan, owed: tuple[str, ...], why: str) -
 
 def test_a_canary_that_owes_a_restart_is_to_do_it_first() -> None:
     desired = fleet(MANIFEST, "web1 web2")
-    owing = host("web1", state=State.IN_SYNC, handlers=(Due(Notify("restart", "nginx"), (), owed=True),))
-    plan = plan_of(
-        desired, {"web2": empty("web2", desired.hosts["web2"].resources)}, {"web1": "is yet to restart nginx"}
+    well = there(desired, sha256=hashlib.sha256(b"x").hexdigest())["web1"]
+    seen = {**absent(desired), "web1": well}
+    plan = make_plan(
+        SHA, desired, seen, {"web1": HostMemory("web1", owed=("restart nginx",))}, Limits(), canaries={"web1": ""}
     )
-    assert steps(plan) == {"web2": False}
-    order = waves([owing, host("web2", changes=(PENDING,))], {"web1"})
-    assert [[each.host for each in wave] for wave in order] == [["web1"], ["web2"]]
+    assert plan.first == {"web1"}
+    assert launches(plan) == [["web1"], ["web2"]]
+    assert launches(make_plan(SHA, desired, seen, {}, Limits(), canaries={"web1": ""})) == [["web2"]]
+
+
+def test_the_canaries_of_the_revision_before_count_as_long_as_there_are_any() -> None:
+    desired = fleet(MANIFEST, "web1 web2", "mode: enforce\nlimits: {canary: web2}\n")
+    assert canaries_of(("web0", "web1"), desired) == ("web1",)
+    assert canaries_of(("web0",), desired) == canaries_of((), desired) == ("web2",)
 
 
 def test_the_first_in_doubt_is_named() -> None:
@@ -142,7 +160,7 @@ def test_what_a_commit_brings_never_comes_before_the_proof(drawn: list[tuple[boo
     canaries = {f"h{n:02}": "" for n, (canary, _) in enumerate(drawn) if canary}
     hosts = [host(f"h{n:02}", changes=changes.get(kind, ())) for n, (_, kind) in enumerate(drawn)]
     doubtful = {name for name in canaries if hosts[int(name[1:])].changes}
-    first, *later = waves(hosts, doubtful) or [[]]
+    first, *later = waves(Plan(SHA, tuple(hosts), first=frozenset(doubtful))) or [[]]
     assert sorted(each.host for wave in [first, *later] for each in wave) == sorted(each.host for each in hosts)
     if doubtful:
         assert all(each.host in canaries or PENDING not in each.changes for each in first)
